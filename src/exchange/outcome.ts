@@ -1,0 +1,16 @@
+/** How an exchange ended: exactly one of these, and record, counters and reply are all functions of it. */
+
+import type { Deny } from '../policy/decision.ts'
+import type { FailureCode } from '../upstream/failure.ts'
+
+export type Outcome =
+  /** We said no. */
+  | Deny
+  /** The client left before the answer was complete. */
+  | { readonly kind: 'abandoned' }
+  /** The origin answered, or the tunnel ended; `status` is what the client was told. */
+  | { readonly kind: 'completed'; readonly status: number }
+  /** The network said no. */
+  | { readonly kind: 'failed'; readonly code: FailureCode; readonly cause: unknown }
+  /** We have a bug. */
+  | { readonly kind: 'fault'; readonly error: unknown }

@@ -1,0 +1,67 @@
+/**
+ * Outbound head: what we send to the origin, from a closed shape. No I/O, no policy.
+ *
+ * Promises: this is the only maker of what goes out. Framing, Host and hop-by-hop fields are never the client's; the
+ * HTTP client below us is no guard (it sends `Proxy-Authorization`, `TE` and a duplicate `Authorization` unchanged).
+ */
+
+import { hostField } from './authority.ts'
+import { isHopByHop } from './fields.ts'
+import { type BodyFraming, nominatedFields, type RequestHead } from './request-head.ts'
+
+export type OutboundHead = {
+  readonly method: string
+  /** Path with query, as sent. */
+  readonly target: string
+  readonly host: string
+  /** Flat `[name, value, …]`, without Host, framing and hop-by-hop fields. */
+  readonly fields: readonly string[]
+  readonly body: BodyFraming
+}
+
+/** Fields that an origin may obey though no rule judged them: method overrides, rewritten targets, proxy gossip. */
+const neverForwarded: ReadonlySet<string> = new Set([
+  'content-length',
+  'expect',
+  'forwarded',
+  'host',
+  'x-http-method',
+  'x-http-method-override',
+  'x-method-override',
+  'x-original-host',
+  'x-original-url',
+  'x-rewrite-url',
+  'x-unix-socket',
+])
+
+export type FieldFilter = (lowerName: string, value: string) => boolean
+
+/** `drop` says which further fields of the client stay behind (its credentials, its cookies). */
+export function outboundHead(head: RequestHead, drop: FieldFilter): OutboundHead {
+  const nominated = nominatedFields(head.fields)
+  const fields: string[] = []
+  for (let i = 0; i < head.fields.length; i += 2) {
+    const name = head.fields[i] ?? ''
+    const value = head.fields[i + 1] ?? ''
+    const lower = name.toLowerCase()
+    if (isHopByHop(lower) || neverForwarded.has(lower) || nominated.has(lower)) continue
+    if (lower.startsWith('x-egress-') || lower.startsWith('x-forwarded-') || drop(lower, value)) continue
+    fields.push(name, value)
+  }
+  const target = head.query === null ? head.path : `${head.path}?${head.query}`
+  return { method: head.method, target, host: hostField(head.authority, head.scheme), fields, body: head.body }
+}
+
+/** With the field set to one value, whatever stood there under that name, in any case, before. */
+export function withField(head: OutboundHead, name: string, value: string): OutboundHead {
+  return { ...head, fields: [...withoutFields(head, [name]).fields, name, value] }
+}
+
+export function withoutFields(head: OutboundHead, names: readonly string[]): OutboundHead {
+  const lowered = new Set(names.map((name) => name.toLowerCase()))
+  const fields: string[] = []
+  for (let i = 0; i < head.fields.length; i += 2) {
+    if (!lowered.has((head.fields[i] ?? '').toLowerCase())) fields.push(head.fields[i] ?? '', head.fields[i + 1] ?? '')
+  }
+  return { ...head, fields }
+}

@@ -1,0 +1,52 @@
+/**
+ * From a name's answers to addresses we may dial. Pure.
+ *
+ * Promises: every answer is judged, not just the one we pick: a mixed answer is how a rebinding resolver looks half-way
+ * through, and choosing the innocent half would make the outcome depend on luck. The permit carries the addresses, so
+ * what is dialled is what was judged.
+ */
+
+import type { Authority } from '../net/authority.ts'
+import { type Cidr, contains, type Ip } from '../net/ip.ts'
+import { classifyAddress, innerAddress, isNever } from './address-class.ts'
+import { allow, type Decision, deny } from './decision.ts'
+import type { HostPermit } from './decide-host.ts'
+import type { RequestPermit } from './decide-request.ts'
+
+class AddressPermit {
+  readonly #minted = true
+  readonly authority: Authority
+  readonly addresses: readonly Ip[]
+  constructor(authority: Authority, addresses: readonly Ip[]) {
+    this.authority = authority
+    this.addresses = addresses
+    void this.#minted
+  }
+}
+export type { AddressPermit }
+
+/** Whether an address and port is one of our own (proxy and control listeners). Built by the gateway, asked here. */
+export type OwnEndpoint = (ip: Ip, port: number) => boolean
+
+export function decideAddress(permit: HostPermit | RequestPermit, answers: readonly Ip[], isOwn: OwnEndpoint): Decision<AddressPermit> {
+  const authority = 'head' in permit ? permit.head.authority : permit.authority
+  const pins = 'head' in permit ? permit.addresses : permit.candidates.flatMap((rule) => (rule.action === 'allow' && rule.addresses !== null ? [rule.addresses] : []))
+  if (answers.length === 0) return deny('address_not_public', `${authority.text} has no address`)
+  for (const ip of answers) {
+    const inner = innerAddress(ip)
+    const kind = classifyAddress(ip)
+    const said = `${authority.text} is ${ip.text} (${kind})`
+    if (isOwn(inner, authority.port)) return deny('own_address', said)
+    if (isNever(kind)) return deny('address_not_public', said)
+    if (pins.length === 0) {
+      if (kind !== 'public') return deny('address_not_public', said)
+    } else if (!pins.every((list) => holds(list, ip, inner))) {
+      return deny('address_not_allowed', said)
+    }
+  }
+  return allow(new AddressPermit(authority, answers))
+}
+
+function holds(list: readonly Cidr[], ip: Ip, inner: Ip): boolean {
+  return list.some((block) => contains(block, ip) || contains(block, inner))
+}

@@ -1,0 +1,64 @@
+/**
+ * What looks like a credential in a client's request. Pure.
+ *
+ * Promises: names are compared folded, so `X_Api_Key`, `x.api.key` and `x-api-key` are one; a value passes only if it is
+ * exactly this session's placeholder, alone or in one of the spellings that clients put it in.
+ */
+
+import { foldName } from '../net/fields.ts'
+import type { RequestHead } from '../net/request-head.ts'
+
+const credentialField =
+  /^(?:http-)?(?:.*-)?(?:authorization|api-?key|auth-key|app-?key|application-key|access-key|subscription-key|functions-key|master-key|secret-key|auth|auth-token|access-token|api-token|token|security-token|private-token|job-token|secret|password|credential|credentials)-*$/
+/** Tokens that stand for a form or a browser, not for an account; and the signature of what is signed elsewhere. */
+const harmlessField = /^(?:.*-)?(?:csrf|xsrf|idempotency|continuation|page|next|sync)-token$/
+const credentialParameter =
+  /^(?:key|api-?key|apikey|auth|auth-?key|auth-?token|access-?token|access-?key|access-key-id|token|private-token|job-token|oauth-token|id-token|session-token|secret|client-secret|password|pwd|sig|signature|subscription-key|awsaccesskeyid|x-amz-credential|x-amz-signature|x-amz-security-token|x-goog-credential|x-goog-signature|googleaccessid)$/
+
+export function isCredentialField(name: string): boolean {
+  const folded = foldName(name)
+  return credentialField.test(folded) && !harmlessField.test(folded) && folded !== 'proxy-authorization'
+}
+
+export function isCredentialParameter(name: string): boolean {
+  return credentialParameter.test(foldName(name).replace(/^-+|-+$/g, ''))
+}
+
+/** The place of the first credential that is not ours, in words for the record (never its value); null when there is none. */
+export function findForeignCredential(head: RequestHead, placeholder: string | null): string | null {
+  for (let i = 0; i < head.fields.length; i += 2) {
+    const name = head.fields[i] ?? ''
+    if (isCredentialField(name) && !isPlaceholder(head.fields[i + 1] ?? '', placeholder)) return `field ${foldName(name)}`
+  }
+  if (head.query === null) return null
+  for (const pair of head.query.split(/[&;]/)) {
+    const equals = pair.indexOf('=')
+    const name = unescapeParameter(equals < 0 ? pair : pair.slice(0, equals))
+    if (!isCredentialParameter(name)) continue
+    if (equals < 0 || !isPlaceholder(unescapeParameter(pair.slice(equals + 1)), placeholder)) return `query parameter ${foldName(name)}`
+  }
+  return null
+}
+
+/** The placeholder alone, after a scheme, or as one half of Basic's pair. */
+function isPlaceholder(value: string, placeholder: string | null): boolean {
+  if (placeholder === null) return false
+  if (value === placeholder) return true
+  const match = /^(bearer|token|basic) +(\S+)$/i.exec(value)
+  if (match === null) return false
+  const rest = match[2] ?? ''
+  if (match[1]?.toLowerCase() !== 'basic') return rest === placeholder
+  const pair = Buffer.from(rest, 'base64').toString('latin1')
+  const colon = pair.indexOf(':')
+  // The other half names no account: git's fixed user names, or nothing.
+  const halves = [pair.slice(0, colon), pair.slice(colon + 1)]
+  return colon >= 0 && halves.includes(placeholder) && halves.every((half) => half === placeholder || /^(?:|x-access-token|x-oauth-basic|oauth2|git|token|api|__token__)$/.test(half))
+}
+
+function unescapeParameter(text: string): string {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '))
+  } catch {
+    return text
+  }
+}

@@ -1,0 +1,40 @@
+/** Session: one sandbox, one run, one agent; what it may do and how it proves itself. */
+
+import type { Grant } from '../policy/policy.ts'
+
+/** Where a refused CONNECT is told: as the answer to CONNECT, inside TLS, or by what is known of the client (decision 30). */
+export type RefusalMode = 'auto' | 'connect' | 'inside'
+
+/** One snapshot. It is replaced, never changed, so an exchange sees one session from its first question to its last. */
+export type Session = Grant & {
+  readonly id: string
+  /** SHA-256 of the token; null for a session that only its listener proves. */
+  readonly tokenHash: Buffer | null
+  readonly labels: Readonly<Record<string, string>>
+  /** Which configured credential fills each credential name of the policy; a name that is absent is not available. */
+  readonly credentials: ReadonlyMap<string, string>
+  readonly refusal: RefusalMode
+  /** Milliseconds since the epoch; null: never (static sessions). */
+  readonly createdAt: number
+  readonly expiresAt: number | null
+}
+
+/** What a cut must reach: anything that holds bytes of a session open. `reason` is `revoked`, `expired` or `narrowed`. */
+export type Cuttable = {
+  /** Whether it may live on under the session's present snapshot; asked when policy or mode change. */
+  readonly stillAllowed: (session: Session) => boolean
+  /** Resets both sides now (decision 28). */
+  readonly cut: () => void
+}
+
+export type SessionCounters = { allowed: number; denied: number; bytesUp: number; bytesDown: number }
+
+/** A session while it lives in this process: the present snapshot and everything that hangs on it. */
+export type LiveSession = {
+  readonly id: string
+  current: Session
+  /** True from the moment of revocation: nothing new is allowed even where a reference was kept. */
+  ended: boolean
+  readonly open: Set<Cuttable>
+  readonly counters: SessionCounters
+}

@@ -49,7 +49,12 @@ export type ExchangeRecord = {
   readonly bytesUp: number
   readonly bytesDown: number
   /** Milliseconds. `decide` is our own work before the network; `connect` name, TCP and TLS; `firstByte` until the answer began. */
-  readonly durations: { readonly total: number; readonly decide: number | null; readonly connect: number | null; readonly firstByte: number | null }
+  readonly durations: {
+    readonly total: number
+    readonly decide: number | null
+    readonly connect: number | null
+    readonly firstByte: number | null
+  }
   /** Names of the credentials put on. */
   readonly credentials: readonly string[]
   readonly redactions: number

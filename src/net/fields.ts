@@ -30,7 +30,8 @@ export function isHopByHop(lowerName: string): boolean {
 export function fieldValue(fields: Fields, lowerName: string): string | null {
   for (let i = 0; i + 1 < fields.length; i += 2) {
     const name = fields[i]
-    if (name !== undefined && name.length === lowerName.length && name.toLowerCase() === lowerName) return fields[i + 1] ?? null
+    if (name !== undefined && name.length === lowerName.length && name.toLowerCase() === lowerName)
+      return fields[i + 1] ?? null
   }
   return null
 }

@@ -7,12 +7,23 @@
  * raw fields.
  */
 
-import { type Authority, parseHostField, parsePort, type Scheme, authorityOf, defaultPort, sameAuthority } from './authority.ts'
+import {
+  type Authority,
+  parseHostField,
+  parsePort,
+  type Scheme,
+  authorityOf,
+  defaultPort,
+  sameAuthority,
+} from './authority.ts'
 import { type Fields, isHopByHop, listTokens } from './fields.ts'
 import { parseHost } from './host.ts'
 
 /** How the body is framed on the way in; we frame it anew on the way out. Lengths in bytes. */
-export type BodyFraming = { readonly kind: 'none' } | { readonly kind: 'length'; readonly length: number } | { readonly kind: 'chunked' }
+export type BodyFraming =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'length'; readonly length: number }
+  | { readonly kind: 'chunked' }
 
 export type RequestHead = {
   /** The method token; `WEBSOCKET` for a WebSocket handshake, whatever token carries it. */
@@ -37,17 +48,39 @@ export type RawHead = {
 }
 
 /** Where the head was read: on the proxy's own port, or inside a tunnel to an authority already judged. */
-export type HeadPlace = { readonly kind: 'proxy' } | { readonly kind: 'tunnel'; readonly scheme: Scheme; readonly authority: Authority }
+export type HeadPlace =
+  | { readonly kind: 'proxy' }
+  | { readonly kind: 'tunnel'; readonly scheme: Scheme; readonly authority: Authority }
 
-export type HeadProblem = { readonly kind: 'problem'; readonly reason: 'authority_mismatch' | 'malformed_request'; readonly detail: string }
+export type HeadProblem = {
+  readonly kind: 'problem'
+  readonly reason: 'authority_mismatch' | 'malformed_request'
+  readonly detail: string
+}
 
 /** Far below the count at which Node stops showing fields it still obeys (about 1 000, GHSA class of N5). */
 export const fieldCountMax = 256
 
 /** Closed: a token outside it is refused, because some origin gives every unknown one a meaning. */
 export const knownMethods: readonly string[] = [
-  'COPY', 'DELETE', 'GET', 'HEAD', 'LOCK', 'MKCOL', 'MOVE', 'OPTIONS', 'PATCH', 'POST', 'PROPFIND', 'PROPPATCH', 'PUT',
-  'QUERY', 'REPORT', 'SEARCH', 'UNLOCK', 'WEBSOCKET',
+  'COPY',
+  'DELETE',
+  'GET',
+  'HEAD',
+  'LOCK',
+  'MKCOL',
+  'MOVE',
+  'OPTIONS',
+  'PATCH',
+  'POST',
+  'PROPFIND',
+  'PROPPATCH',
+  'PUT',
+  'QUERY',
+  'REPORT',
+  'SEARCH',
+  'UNLOCK',
+  'WEBSOCKET',
 ] // prettier-ignore
 const forwardable: ReadonlySet<string> = new Set(knownMethods.filter((method) => method !== 'WEBSOCKET'))
 
@@ -79,7 +112,11 @@ export function parseRequestHead(raw: RawHead, place: HeadPlace): RequestHead | 
     path: question < 0 ? target.target : target.target.slice(0, question),
     query: question < 0 ? null : target.target.slice(question + 1),
     fields: raw.fields,
-    body: scan.chunked ? { kind: 'chunked' } : scan.length === null ? { kind: 'none' } : { kind: 'length', length: scan.length },
+    body: scan.chunked
+      ? { kind: 'chunked' }
+      : scan.length === null
+        ? { kind: 'none' }
+        : { kind: 'length', length: scan.length },
     expectContinue: scan.expectContinue,
   }
 }
@@ -105,7 +142,12 @@ export function checkConnectFields(fields: Fields, authority: Authority): HeadPr
   return null
 }
 
-type Target = { readonly kind: 'target'; readonly scheme: Scheme; readonly authority: Authority; readonly target: string }
+type Target = {
+  readonly kind: 'target'
+  readonly scheme: Scheme
+  readonly authority: Authority
+  readonly target: string
+}
 
 /** Absolute-form on the proxy's port, origin-form in a tunnel (RFC 9112 §3.2); nothing else. */
 function parseTarget(text: string, place: HeadPlace): Target | HeadProblem {
@@ -155,7 +197,8 @@ function scanFields(fields: Fields): Scan | HeadProblem {
     switch ((fields[i] ?? '').toLowerCase()) {
       case 'connection':
         for (const token of listTokens(value)) {
-          if (notNominable.test(token)) return malformed('Connection names a field that decides framing, routing or identity')
+          if (notNominable.test(token))
+            return malformed('Connection names a field that decides framing, routing or identity')
           connectionUpgrade ||= token === 'upgrade'
         }
         break
@@ -183,7 +226,8 @@ function scanFields(fields: Fields): Scan | HeadProblem {
   }
   if (host === null) return malformed('no Host field')
   if (length !== null && coding !== null) return malformed('Content-Length beside Transfer-Encoding') // RFC 9112 §6.1
-  if (length !== null && !/^(?:0|[1-9][0-9]{0,14})$/.test(length)) return malformed('Content-Length is not a plain number')
+  if (length !== null && !/^(?:0|[1-9][0-9]{0,14})$/.test(length))
+    return malformed('Content-Length is not a plain number')
   if (coding !== null && coding.toLowerCase() !== 'chunked') return malformed('Transfer-Encoding is not chunked')
   if (expect !== null && expect.toLowerCase() !== '100-continue') return malformed('Expect is not 100-continue')
   return {

@@ -27,7 +27,20 @@ export type AddressClass = keyof typeof kinds
 /** First match wins, so the narrow stand before the wide. */
 const table: readonly (readonly [AddressClass, readonly string[]])[] = [
   // Metadata services of clouds: AWS and most others, ECS tasks, EKS pods, AWS IPv6, Alibaba, Oracle, Azure wire server, GCE IPv6.
-  ['metadata', ['169.254.169.254/32', '169.254.170.2/32', '169.254.170.23/32', 'fd00:ec2::254/128', 'fd00:ec2::23/128', 'fd20:ce::254/128', '100.100.100.200/32', '192.0.0.192/32', '168.63.129.16/32']],
+  [
+    'metadata',
+    [
+      '169.254.169.254/32',
+      '169.254.170.2/32',
+      '169.254.170.23/32',
+      'fd00:ec2::254/128',
+      'fd00:ec2::23/128',
+      'fd20:ce::254/128',
+      '100.100.100.200/32',
+      '192.0.0.192/32',
+      '168.63.129.16/32',
+    ],
+  ],
   ['unspecified', ['0.0.0.0/8', '::/128']], // RFC 1122 §3.2.1.3, RFC 4291 §2.5.2
   ['multicast', ['224.0.0.0/4', 'ff00::/8', '255.255.255.255/32']], // RFC 5771, RFC 4291 §2.7, RFC 919
   ['link_local', ['169.254.0.0/16', 'fe80::/10', 'fec0::/10']], // RFC 3927, RFC 4291 §2.5.6, RFC 3879
@@ -37,7 +50,21 @@ const table: readonly (readonly [AddressClass, readonly string[]])[] = [
   ['benchmarking', ['198.18.0.0/15', '2001:2::/48']], // RFC 2544, RFC 5180
   ['documentation', ['192.0.2.0/24', '198.51.100.0/24', '203.0.113.0/24', '2001:db8::/32', '3fff::/20']], // RFC 5737, 3849, 9637
   // Protocol assignments, AMT, 6to4 relays, class E, discard, Teredo and ORCHID, segment routing, deprecated space.
-  ['reserved', ['192.0.0.0/24', '192.52.193.0/24', '192.88.99.0/24', '192.175.48.0/24', '240.0.0.0/4', '100::/64', '100:0:0:1::/64', '2001::/23', '2620:4f:8000::/48', '5f00::/16']],
+  [
+    'reserved',
+    [
+      '192.0.0.0/24',
+      '192.52.193.0/24',
+      '192.88.99.0/24',
+      '192.175.48.0/24',
+      '240.0.0.0/4',
+      '100::/64',
+      '100:0:0:1::/64',
+      '2001::/23',
+      '2620:4f:8000::/48',
+      '5f00::/16',
+    ],
+  ],
   ['public', ['0.0.0.0/0', '2000::/3']], // RFC 4291 §2.4: global unicast is what IANA gives out of 2000::/3
 ]
 

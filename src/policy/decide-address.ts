@@ -28,9 +28,18 @@ export type { AddressPermit }
 /** Whether an address and port is one of our own (proxy and control listeners). Built by the gateway, asked here. */
 export type OwnEndpoint = (ip: Ip, port: number) => boolean
 
-export function decideAddress(permit: HostPermit | RequestPermit, answers: readonly Ip[], isOwn: OwnEndpoint): Decision<AddressPermit> {
+export function decideAddress(
+  permit: HostPermit | RequestPermit,
+  answers: readonly Ip[],
+  isOwn: OwnEndpoint,
+): Decision<AddressPermit> {
   const authority = 'head' in permit ? permit.head.authority : permit.authority
-  const pins = 'head' in permit ? permit.addresses : permit.candidates.flatMap((rule) => (rule.action === 'allow' && rule.addresses !== null ? [rule.addresses] : []))
+  const pins =
+    'head' in permit
+      ? permit.addresses
+      : permit.candidates.flatMap((rule) =>
+          rule.action === 'allow' && rule.addresses !== null ? [rule.addresses] : [],
+        )
   if (answers.length === 0) return deny('address_not_public', `${authority.text} has no address`)
   for (const ip of answers) {
     const inner = innerAddress(ip)

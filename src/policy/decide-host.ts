@@ -43,10 +43,17 @@ export function decideHost(grant: Grant, authority: Authority): Decision<HostPer
   if (allows.length === 0) return refuseOrAudit(grant, authority, candidates, rules)
 
   const inside = pinned || candidates.some((rule) => rule.tls === 'intercept' || looksInside(rule))
-  return allow(new HostPermit({ authority, candidates, pinned, route: inside ? 'intercept' : 'tunnel', wouldDeny: null }))
+  return allow(
+    new HostPermit({ authority, candidates, pinned, route: inside ? 'intercept' : 'tunnel', wouldDeny: null }),
+  )
 }
 
-function refuseOrAudit(grant: Grant, authority: Authority, candidates: readonly Rule[], rules: readonly Rule[]): Decision<HostPermit> {
+function refuseOrAudit(
+  grant: Grant,
+  authority: Authority,
+  candidates: readonly Rule[],
+  rules: readonly Rule[],
+): Decision<HostPermit> {
   const portOnly = rules.some((rule) => rule.action === 'allow')
   const refusal = deny(portOnly ? 'port_not_allowed' : 'host_not_allowed', authority.text)
   if (grant.mode === 'enforce' || !auditable.has(refusal.reason)) return refusal

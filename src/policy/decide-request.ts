@@ -67,11 +67,19 @@ export function decideRequest(grant: Grant, permit: HostPermit, head: RequestHea
 
   const names = new Set(matching.flatMap((rule) => (rule.credential === null ? [] : [rule.credential])))
   const [credential = null, second] = names
-  if (second !== undefined) return deny('denied_by_rule', `two credentials for one request: ${[...names].join(', ')}`, matching[0]?.id ?? null)
+  if (second !== undefined)
+    return deny('denied_by_rule', `two credentials for one request: ${[...names].join(', ')}`, matching[0]?.id ?? null)
   const rule = matching.find((one) => one.credential !== null) ?? matching[0] ?? null
-  if (credential !== null && head.scheme === 'http') return deny('credential_needs_tls', head.authority.text, rule?.id ?? null)
+  if (credential !== null && head.scheme === 'http')
+    return deny('credential_needs_tls', head.authority.text, rule?.id ?? null)
   const addresses = matching.flatMap((one) => (one.addresses === null ? [] : [one.addresses]))
-  return finish(grant, permit, head, { rule, credential, foreign: strictest(matching, permit.pinned), addresses, wouldDeny: null })
+  return finish(grant, permit, head, {
+    rule,
+    credential,
+    foreign: strictest(matching, permit.pinned),
+    addresses,
+    wouldDeny: null,
+  })
 }
 
 type Found = {
@@ -103,12 +111,20 @@ function finish(grant: Grant, permit: HostPermit, head: RequestHead, found: Foun
 
 /** An allow must hold in every reading of the path. */
 function matchesAll(rule: Rule, head: RequestHead, readings: readonly string[]): boolean {
-  return matchesMethod(rule, head) && matchesQuery(rule, head) && (rule.paths === null || readings.every((path) => rule.paths?.some((pattern) => pattern.matches(path))))
+  return (
+    matchesMethod(rule, head) &&
+    matchesQuery(rule, head) &&
+    (rule.paths === null || readings.every((path) => rule.paths?.some((pattern) => pattern.matches(path))))
+  )
 }
 
 /** A deny holds when any reading of the path meets it. */
 function matchesAny(rule: Rule, head: RequestHead, readings: readonly string[]): boolean {
-  return matchesMethod(rule, head) && matchesQuery(rule, head) && (rule.paths === null || rule.paths.some((pattern) => readings.some((path) => pattern.matches(path))))
+  return (
+    matchesMethod(rule, head) &&
+    matchesQuery(rule, head) &&
+    (rule.paths === null || rule.paths.some((pattern) => readings.some((path) => pattern.matches(path))))
+  )
 }
 
 function matchesMethod(rule: Rule, head: RequestHead): boolean {

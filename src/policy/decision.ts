@@ -5,7 +5,12 @@ import type { DenyReason } from './deny-reason.ts'
 export type Allow<Permit> = { readonly kind: 'allow'; readonly permit: Permit }
 
 /** `detail` is for the operator's record only; the agent is told the reason's own sentence. */
-export type Deny = { readonly kind: 'deny'; readonly reason: DenyReason; readonly detail: string; readonly rule: string | null }
+export type Deny = {
+  readonly kind: 'deny'
+  readonly reason: DenyReason
+  readonly detail: string
+  readonly rule: string | null
+}
 
 export type Decision<Permit> = Allow<Permit> | Deny
 

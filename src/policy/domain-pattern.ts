@@ -24,20 +24,25 @@ export function parseDomainPattern(written: string): DomainPattern | string {
   if (text === null) return 'is not a host name'
   if (!text.includes('*')) {
     const host = parseHost(text)
-    if (host === null) return text.includes(':') ? 'has a colon: write ports under "ports", an IPv6 address in brackets' : 'is not a host name'
+    if (host === null)
+      return text.includes(':')
+        ? 'has a colon: write ports under "ports", an IPv6 address in brackets'
+        : 'is not a host name'
     return { kind: 'exact', text: host.text, host: host.name }
   }
   const dot = text.indexOf('.')
   if (dot < 0) return 'has a star in a name of one label'
   const first = text.slice(0, dot)
   const base = parseHost(text.slice(dot + 1))
-  if (base === null || base.ip !== null) return 'needs a plain domain name after the first label; stars stand in the first label only'
+  if (base === null || base.ip !== null)
+    return 'needs a plain domain name after the first label; stars stand in the first label only'
   if (first === '*' || first === '**') {
     return { kind: 'below', text: `${first}.${base.name}`, base: base.name, apex: first === '**' }
   }
   if (first.includes('**')) return 'has two stars in a row inside a label'
   const pieces = first.split('*')
-  if (!pieces.every((piece) => /^[a-z0-9_-]*$/.test(piece))) return 'has characters in its first label that no host name may have'
+  if (!pieces.every((piece) => /^[a-z0-9_-]*$/.test(piece)))
+    return 'has characters in its first label that no host name may have'
   return { kind: 'label', text: `${first}.${base.name}`, pieces, base: base.name }
 }
 
@@ -48,10 +53,16 @@ export function matchesPattern(pattern: DomainPattern, host: Host): boolean {
     case 'exact':
       return host.name === pattern.host
     case 'below':
-      return host.ip === null && (host.name.endsWith(`.${pattern.base}`) || (pattern.apex && host.name === pattern.base))
+      return (
+        host.ip === null && (host.name.endsWith(`.${pattern.base}`) || (pattern.apex && host.name === pattern.base))
+      )
     case 'label': {
       const dot = host.name.indexOf('.')
-      return host.ip === null && host.name.slice(dot + 1) === pattern.base && matchesLabel(pattern.pieces, host.name.slice(0, dot))
+      return (
+        host.ip === null &&
+        host.name.slice(dot + 1) === pattern.base &&
+        matchesLabel(pattern.pieces, host.name.slice(0, dot))
+      )
     }
   }
 }
@@ -89,9 +100,11 @@ export class DomainIndex<Entry> {
     let dot = host.name.indexOf('.')
     if (dot >= 0) {
       const first = host.name.slice(0, dot)
-      for (const { pieces, entry } of this.#label.get(host.name.slice(dot + 1)) ?? []) if (matchesLabel(pieces, first)) found.push(entry)
+      for (const { pieces, entry } of this.#label.get(host.name.slice(dot + 1)) ?? [])
+        if (matchesLabel(pieces, first)) found.push(entry)
     }
-    for (; dot >= 0; dot = host.name.indexOf('.', dot + 1)) found.push(...(this.#below.get(host.name.slice(dot + 1)) ?? []))
+    for (; dot >= 0; dot = host.name.indexOf('.', dot + 1))
+      found.push(...(this.#below.get(host.name.slice(dot + 1)) ?? []))
     found.push(...this.#any)
     return found
   }
@@ -120,8 +133,7 @@ function append<Value>(map: Map<string, Value[]>, key: string, value: Value): vo
 
 /** Stars survive, the rest becomes A-labels. Policies are written by people, so Unicode is welcome here and only here. */
 function toAscii(written: string): string | null {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII is what is meant
-  if (/^[\x00-\x7f]*$/.test(written)) return written.replace(/[A-Z]/g, (letter) => letter.toLowerCase())
+  if (/^[ -~]*$/.test(written)) return written.replace(/[A-Z]/g, (letter) => letter.toLowerCase())
   const stars = /^(\*\*?\.)?(.*)$/.exec(written)
   const rest = stars?.[2] ?? ''
   if (rest.includes('*')) return null

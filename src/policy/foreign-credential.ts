@@ -28,14 +28,16 @@ export function isCredentialParameter(name: string): boolean {
 export function findForeignCredential(head: RequestHead, placeholder: string | null): string | null {
   for (let i = 0; i < head.fields.length; i += 2) {
     const name = head.fields[i] ?? ''
-    if (isCredentialField(name) && !isPlaceholder(head.fields[i + 1] ?? '', placeholder)) return `field ${foldName(name)}`
+    if (isCredentialField(name) && !isPlaceholder(head.fields[i + 1] ?? '', placeholder))
+      return `field ${foldName(name)}`
   }
   if (head.query === null) return null
   for (const pair of head.query.split(/[&;]/)) {
     const equals = pair.indexOf('=')
     const name = unescapeParameter(equals < 0 ? pair : pair.slice(0, equals))
     if (!isCredentialParameter(name)) continue
-    if (equals < 0 || !isPlaceholder(unescapeParameter(pair.slice(equals + 1)), placeholder)) return `query parameter ${foldName(name)}`
+    if (equals < 0 || !isPlaceholder(unescapeParameter(pair.slice(equals + 1)), placeholder))
+      return `query parameter ${foldName(name)}`
   }
   return null
 }
@@ -52,7 +54,13 @@ function isPlaceholder(value: string, placeholder: string | null): boolean {
   const colon = pair.indexOf(':')
   // The other half names no account: git's fixed user names, or nothing.
   const halves = [pair.slice(0, colon), pair.slice(colon + 1)]
-  return colon >= 0 && halves.includes(placeholder) && halves.every((half) => half === placeholder || /^(?:|x-access-token|x-oauth-basic|oauth2|git|token|api|__token__)$/.test(half))
+  return (
+    colon >= 0 &&
+    halves.includes(placeholder) &&
+    halves.every(
+      (half) => half === placeholder || /^(?:|x-access-token|x-oauth-basic|oauth2|git|token|api|__token__)$/.test(half),
+    )
+  )
 }
 
 function unescapeParameter(text: string): string {

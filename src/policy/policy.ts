@@ -78,7 +78,10 @@ export class Policy {
     const known = this.#remembered.get(host.name)
     if (known !== undefined) return known
     const rules = this.#index.lookup(host)
-    const found: HostRules = { rules, pinned: rules.some((rule) => rule.action === 'allow' && rule.credential !== null) }
+    const found: HostRules = {
+      rules,
+      pinned: rules.some((rule) => rule.action === 'allow' && rule.credential !== null),
+    }
     if (this.#remembered.size >= rememberedHostsMax) {
       const oldest = this.#remembered.keys().next()
       if (oldest.done !== true) this.#remembered.delete(oldest.value)
@@ -94,7 +97,13 @@ export function coversPort(rule: Rule, port: number): boolean {
 
 /** Whether the rule asks about more than host and port, which a tunnel does not show. */
 export function looksInside(rule: Rule): boolean {
-  return rule.methods !== null || rule.paths !== null || rule.query !== null || rule.credential !== null || (rule.foreignCredentials !== null && rule.foreignCredentials !== 'allow')
+  return (
+    rule.methods !== null ||
+    rule.paths !== null ||
+    rule.query !== null ||
+    rule.credential !== null ||
+    (rule.foreignCredentials !== null && rule.foreignCredentials !== 'allow')
+  )
 }
 
 /** What decisions are made from: the compiled policy, the mode in force and the session's own placeholders. */
@@ -104,4 +113,3 @@ export type Grant = {
   /** Credential name to the worthless value this session's sandbox holds in its place. */
   readonly placeholders: ReadonlyMap<string, string>
 }
-

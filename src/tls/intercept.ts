@@ -1,0 +1,89 @@
+/**
+ * Intercept: from a client's raw socket to a decrypted one, with the leaf of the host the caller permitted.
+ *
+ * Promises: ends within the deadline, in exactly one of three ways; unless it is open the raw socket is destroyed; no
+ * error of this connection, before or after, is uncaught. It offers `http/1.1` and nothing else, TLS 1.2 or later, no
+ * renegotiation, no early data.
+ *
+ * It does not judge the name: the caller has judged the ClientHello, and compares `serverName` with it once more.
+ */
+
+import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
+import type { Host } from '../net/host.ts'
+import type { LeafCache, LeafPurpose } from './leaf-cache.ts'
+
+export type Interception =
+  /** Decrypted; it stays paused until someone reads. The owner listens for `error` and `close` from here on. */
+  | { readonly kind: 'open'; readonly socket: TLSSocket; readonly serverName: string | null }
+  /** `clientRejected`: the client said that it does not accept our certificate. */
+  | { readonly kind: 'failed'; readonly detail: string; readonly clientRejected: boolean }
+  /** There is no leaf to be had for this host now. */
+  | { readonly kind: 'no_leaf' }
+
+/** `first` is what was already read from the socket, which is paused: it is put back before the handshake. */
+export type Intercept = (socket: Socket, first: Buffer, host: Host, purpose: LeafPurpose) => Promise<Interception>
+
+export function createIntercept(options: {
+  readonly leaves: Pick<LeafCache, 'contextFor'>
+  readonly handshakeTimeoutMs: number
+}): Intercept {
+  return async (socket, first, host, purpose) => {
+    // For the whole life of the socket: a client that vanishes between two owners would otherwise end the process.
+    socket.on('error', ignore)
+    const secureContext = options.leaves.contextFor(host, purpose)
+    if (secureContext === null || socket.destroyed) {
+      socket.destroy()
+      return secureContext === null ? { kind: 'no_leaf' } : failed('the client left before the handshake')
+    }
+    if (first.length > 0) socket.unshift(first)
+    const tls = new TLSSocket(socket, { isServer: true, secureContext, ALPNProtocols: ['http/1.1'] })
+    return handshake(tls, socket, options.handshakeTimeoutMs)
+  }
+}
+
+function handshake(tls: TLSSocket, socket: Socket, timeoutMs: number): Promise<Interception> {
+  return new Promise((resolve) => {
+    let ended = false
+    const end = (outcome: Interception): void => {
+      if (ended) return
+      ended = true
+      clearTimeout(deadline)
+      if (outcome.kind !== 'open') {
+        tls.destroy()
+        socket.destroy()
+      }
+      resolve(outcome)
+    }
+    const deadline = setTimeout(() => end(failed('the TLS handshake took too long')), timeoutMs)
+    tls.once('secure', () => end({ kind: 'open', socket: tls, serverName: serverNameOf(tls) }))
+    tls.once('close', () => end(failed('the client closed the connection during the handshake')))
+    tls.on('error', (error) => end(failed(error.message)))
+    // A server's TLSSocket without a tls.Server tells of TLS errors by this event alone. After the handshake it would
+    // neither end nor say so: a fatal alert must end the connection with its error.
+    tls.on('_tlsError', (error: Error) => {
+      end(failed(error.message, isCertificateAlert(error)))
+      tls.destroy(error)
+    })
+  })
+}
+
+/** Node says `false` where the client gave no name. */
+function serverNameOf(tls: TLSSocket): string | null {
+  const name: unknown = 'servername' in tls ? tls.servername : null
+  return typeof name === 'string' && name !== '' ? name : null
+}
+
+// RFC 8446 §6.2: the alerts that speak of a certificate, as OpenSSL names them. Clients differ in which they send.
+const certificateAlert =
+  /_ALERT_(BAD_CERTIFICATE|CERTIFICATE_EXPIRED|CERTIFICATE_REVOKED|CERTIFICATE_UNKNOWN|UNKNOWN_CA|UNSUPPORTED_CERTIFICATE)$/
+
+function isCertificateAlert(error: Error): boolean {
+  return 'code' in error && typeof error.code === 'string' && certificateAlert.test(error.code)
+}
+
+function failed(detail: string, clientRejected: boolean = false): Interception {
+  return { kind: 'failed', detail, clientRejected }
+}
+
+function ignore(): void {}

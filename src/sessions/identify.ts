@@ -1,0 +1,87 @@
+/**
+ * Identify: whose request is this?
+ *
+ * Promises: the session of the listener, else the one that proxy credentials prove, else the one whose source address
+ * this is. Credentials that are there and wrong prove nothing else: there is no fallback (decision 5). Unknown id, wrong
+ * token and malformed credentials are one answer, reached by the same work.
+ */
+
+import { contains, type Ip, parseIp, unmapIpv4 } from '../net/ip.ts'
+import { allow, type Decision, type Deny, deny } from '../policy/decision.ts'
+import type { BookedSession } from './booked-session.ts'
+import type { SessionBook } from './session-book.ts'
+import { isTokenOf } from './session-token.ts'
+
+export type Proof = {
+  /** Every value of Proxy-Authorization, in order. */
+  readonly authorization: readonly string[]
+  /** The session that everyone on the listener is. */
+  readonly listenerSession: string | null
+  /** The client's address; null on a Unix socket. */
+  readonly source: string | null
+}
+
+/** `detail` of the refusal of a request that brought no credentials: a challenge, not a failed attempt (decision 40). */
+export const noCredentials = 'no proxy credentials'
+
+export function identify(book: SessionBook, proof: Proof): Decision<BookedSession> {
+  const source = addressOf(proof.source)
+  if (proof.listenerSession !== null) {
+    const session = book.get(proof.listenerSession)
+    if (session === undefined) return deny('session_unknown', `the session of the listener is gone`)
+    return admit(book, session, source)
+  }
+  const [value, second] = proof.authorization
+  if (value !== undefined) {
+    if (second !== undefined) return wrong('more than one Proxy-Authorization')
+    return byCredentials(book, value, source)
+  }
+  const session = source === null ? null : book.bySource(source)
+  return session === null ? deny('session_unknown', noCredentials) : admit(book, session, source)
+}
+
+function byCredentials(book: SessionBook, value: string, source: Ip | null): Decision<BookedSession> {
+  const pair = parseBasic(value)
+  if (pair === null) return wrong('the proxy credentials are not Basic with an id and a token')
+  const session = book.get(pair.id)
+  // Both are worked out before either is looked at: an unknown id costs what a wrong token costs.
+  const proven = isTokenOf(session?.current.tokenHash ?? null, pair.token)
+  if (!proven || session === undefined) return wrong('the proxy credentials name no session')
+  const decision = admit(book, session, source)
+  if (decision.kind === 'allow') book.noteTokenUse(session)
+  return decision
+}
+
+/** Who is proven may still come from the wrong place, too late, or for a policy that is not there. */
+function admit(book: SessionBook, session: BookedSession, source: Ip | null): Decision<BookedSession> {
+  if (session.ended) return wrong('the session was revoked')
+  const { sources } = session
+  if (sources !== null && !(source !== null && sources.some((block) => contains(block, source))))
+    return wrong(`session ${session.id} does not come from this address`)
+  if (book.isExpired(session)) return deny('session_expired', session.id)
+  if (session.unresolved) return deny('decision_unavailable', `the policy of session ${session.id} does not resolve`)
+  return allow(session)
+}
+
+/** Of no length a session could have, before any work is done on it. */
+const credentialsMax = 1024
+
+/** RFC 7617 with one spelling only: canonical base64, printable ASCII inside, both halves there. */
+function parseBasic(value: string): { readonly id: string; readonly token: string } | null {
+  if (value.length > credentialsMax) return null
+  const encoded = /^basic +([A-Za-z0-9+/]+={0,2})$/i.exec(value)?.[1]
+  if (encoded === undefined) return null
+  const bytes = Buffer.from(encoded, 'base64')
+  if (bytes.toString('base64') !== encoded) return null
+  const pair = /^([!-9;-~]+):([!-~]+)$/.exec(bytes.toString('latin1'))
+  return pair === null ? null : { id: pair[1] ?? '', token: pair[2] ?? '' }
+}
+
+function addressOf(source: string | null): Ip | null {
+  const ip = source === null ? null : parseIp(source)
+  return ip === null ? null : (unmapIpv4(ip) ?? ip)
+}
+
+function wrong(detail: string): Deny {
+  return deny('session_unknown', detail)
+}

@@ -1,0 +1,94 @@
+/**
+ * Contract of a session store: what of a session outlives the process.
+ *
+ * Promises of every store (held by test/conformance/session-store.suite.ts): what `put` has resolved for is there after a
+ * restart where the store is durable; what comes back is what was put; a row that cannot be read is dropped with a
+ * message, because half a session would be a guess at what it may do.
+ */
+
+import { type Static, Type } from 'typebox'
+import { Value } from 'typebox/value'
+import { parseCidr } from '../net/ip.ts'
+import type { Mode } from '../policy/policy.ts'
+import type { RefusalMode } from './session.ts'
+
+/** A policy by name, or the document given inline, as it came. */
+export type PolicyReference = { readonly name: string } | { readonly inline: unknown }
+
+/** Plain JSON. The token is not in it, only its hash. */
+export type StoredSession = {
+  readonly id: string
+  /** SHA-256 of the token in hex; null for a session that a listener or a source address proves. */
+  readonly tokenHash: string | null
+  readonly policy: PolicyReference
+  /** Null: as the policy says. */
+  readonly mode: Mode | null
+  readonly labels: Readonly<Record<string, string>>
+  /** Credential name of the policy to the configured credential that fills it. */
+  readonly credentials: Readonly<Record<string, string>>
+  readonly refusal: RefusalMode
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number
+  /** Null only for static sessions, which are not stored. */
+  readonly expiresAt: number | null
+  /** CIDR blocks the client must come from; null: anywhere. */
+  readonly sources: readonly string[] | null
+  /** Whether the token has ever proved the session: a replayed create may only rotate one that has not. */
+  readonly tokenUsed: boolean
+  readonly idempotencyKey: string | null
+  /** Name of the control token that made it. */
+  readonly owner: string
+}
+
+export type SessionStore = {
+  readonly load: () => Promise<StoredSession[]>
+  /** Resolves when the session would survive the end of the process, as far as this store can. */
+  readonly put: (session: StoredSession) => Promise<void>
+  readonly remove: (id: string) => Promise<void>
+  readonly close: () => Promise<void>
+}
+
+/** What a store may need; each takes its part. */
+export type StoreOptions = {
+  /** Private to us, 0700. */
+  readonly directory: string
+  /** 32 bytes that seal what is written, so that a row somebody else wrote is no session. */
+  readonly key: Buffer
+  readonly log: (message: string) => void
+}
+
+const texts = Type.Record(Type.String({ maxLength: 256 }), Type.String({ maxLength: 1024 }))
+
+const storedSession = Type.Object(
+  {
+    id: Type.String({ pattern: '^s-[a-z2-7]{12}$' }),
+    tokenHash: Type.Union([Type.Null(), Type.String({ pattern: '^[0-9a-f]{64}$' })]),
+    policy: Type.Union([
+      Type.Object({ name: Type.String({ minLength: 1 }) }, { additionalProperties: false }),
+      Type.Object({ inline: Type.Unknown() }, { additionalProperties: false }),
+    ]),
+    mode: Type.Union([Type.Null(), Type.Literal('audit'), Type.Literal('enforce')]),
+    labels: texts,
+    credentials: texts,
+    refusal: Type.Union([Type.Literal('auto'), Type.Literal('connect'), Type.Literal('inside')]),
+    createdAt: Type.Integer({ minimum: 0 }),
+    // A stored session always ends: one that says otherwise is not ours.
+    expiresAt: Type.Integer({ minimum: 0 }),
+    sources: Type.Union([Type.Null(), Type.Array(Type.String(), { minItems: 1 })]),
+    tokenUsed: Type.Boolean(),
+    idempotencyKey: Type.Union([Type.Null(), Type.String()]),
+    owner: Type.String(),
+  },
+  { additionalProperties: false },
+)
+
+/** The session, or a sentence that says what is wrong with it (never a value of it). */
+export function parseStoredSession(raw: unknown): StoredSession | string {
+  if (!Value.Check(storedSession, raw)) {
+    const [first] = Value.Errors(storedSession, raw)
+    return first === undefined ? 'is not a session' : `${first.instancePath || '/'} ${first.message}`
+  }
+  const session: Static<typeof storedSession> = raw
+  if (session.sources?.some((text) => parseCidr(text) === null)) return '/sources is not a list of address blocks'
+  return session
+}

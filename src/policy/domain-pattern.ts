@@ -131,12 +131,15 @@ function append<Value>(map: Map<string, Value[]>, key: string, value: Value): vo
   else list.push(value)
 }
 
-/** Stars survive, the rest becomes A-labels. Policies are written by people, so Unicode is welcome here and only here. */
+/**
+ * Stars survive, the rest becomes A-labels. Policies are written by people, so Unicode is welcome here and only here; but
+ * what is no plain name before the mapping must not become one by it (a full-width star, circled digits, `ü.test/x`).
+ */
 function toAscii(written: string): string | null {
   if (/^[ -~]*$/.test(written)) return written.replace(/[A-Z]/g, (letter) => letter.toLowerCase())
-  const stars = /^(\*\*?\.)?(.*)$/.exec(written)
-  const rest = stars?.[2] ?? ''
-  if (rest.includes('*')) return null
-  const ascii = domainToASCII(rest)
-  return ascii === '' ? null : `${stars?.[1] ?? ''}${ascii}`
+  const stars = /^(\*\*?\.)?([\w.\u{80}-\u{10ffff}-]*)$/u.exec(written)
+  if (stars === null) return null
+  const ascii = domainToASCII(stars[2] ?? '')
+  if (ascii === '' || ascii.includes('*') || parseHost(ascii)?.ip !== null) return null
+  return `${stars[1] ?? ''}${ascii}`
 }

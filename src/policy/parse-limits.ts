@@ -1,0 +1,110 @@
+/**
+ * Sizes and durations as people write them, and the limits made of them. Pure.
+ *
+ * Promises: a number has its unit or is a plain count of bytes; zero never means unlimited, it is a mistake.
+ */
+
+import type { IssueList } from './issue.ts'
+import type { Limits } from './policy.ts'
+
+const byteUnits: Readonly<Record<string, number>> = {
+  B: 1,
+  kB: 1e3,
+  KB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  TB: 1e12,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+  TiB: 2 ** 40,
+}
+const timeUnits: Readonly<Record<string, number>> = { ms: 1, s: 1e3, m: 60e3, h: 3600e3, d: 86_400e3 }
+
+/** `50MiB`, `2GB`, `4096` (bytes): a whole number of bytes above zero; null for everything else. */
+export function parseBytes(raw: number | string): number | null {
+  if (typeof raw === 'number') return Number.isSafeInteger(raw) && raw > 0 ? raw : null
+  return /^[0-9]+$/.test(raw) ? parseBytes(Number(raw)) : amount(raw, byteUnits)
+}
+
+/** `500ms`, `30s`, `10m`, `1h`, `2d`: milliseconds above zero; null for everything else, bare numbers included. */
+export function parseDurationMs(raw: string): number | null {
+  return amount(raw, timeUnits)
+}
+
+function amount(raw: string, units: Readonly<Record<string, number>>): number | null {
+  const match = /^([0-9]{1,12}(?:\.[0-9]{1,3})?) ?([A-Za-z]{1,3})$/.exec(raw)
+  const unit = match?.[2] ?? ''
+  if (match === null || !Object.hasOwn(units, unit)) return null
+  const value = Number(match[1]) * (units[unit] ?? 0)
+  return Number.isSafeInteger(value) && value > 0 ? value : null
+}
+
+export const noLimits: Limits = {
+  uploadBytes: null,
+  downloadBytes: null,
+  requestsPerMinute: null,
+  concurrentConnections: null,
+  distinctHosts: null,
+  idleTimeoutMs: null,
+  tunnelDurationMs: null,
+}
+
+/** Of two sets of limits the smaller of each. */
+export function smallestLimits(a: Limits, b: Limits): Limits {
+  return {
+    uploadBytes: smaller(a.uploadBytes, b.uploadBytes),
+    downloadBytes: smaller(a.downloadBytes, b.downloadBytes),
+    requestsPerMinute: smaller(a.requestsPerMinute, b.requestsPerMinute),
+    concurrentConnections: smaller(a.concurrentConnections, b.concurrentConnections),
+    distinctHosts: smaller(a.distinctHosts, b.distinctHosts),
+    idleTimeoutMs: smaller(a.idleTimeoutMs, b.idleTimeoutMs),
+    tunnelDurationMs: smaller(a.tunnelDurationMs, b.tunnelDurationMs),
+  }
+}
+
+function smaller(a: number | null, b: number | null): number | null {
+  if (a === null || b === null) return a ?? b
+  return Math.min(a, b)
+}
+
+/** Values of a wrong type are the schema's complaint and are passed over here. */
+export function parseLimits(raw: Readonly<Record<string, unknown>>, issues: IssueList): Limits {
+  const bytes = (key: string): number | null => {
+    const value = raw[key]
+    if (typeof value !== 'number' && typeof value !== 'string') return null
+    const parsed = parseBytes(value)
+    if (parsed === null)
+      issues.add(
+        ['limits', key],
+        `${JSON.stringify(value)} is no size above zero`,
+        'write bytes with a unit, like "50MiB"',
+      )
+    return parsed
+  }
+  const duration = (key: string): number | null => {
+    const value = raw[key]
+    if (typeof value !== 'number' && typeof value !== 'string') return null
+    const parsed = typeof value === 'string' ? parseDurationMs(value) : null
+    if (parsed === null)
+      issues.add(
+        ['limits', key],
+        `${JSON.stringify(value)} is no duration above zero`,
+        'write a number with its unit, like "30s", "10m" or "1h"',
+      )
+    return parsed
+  }
+  const count = (key: string): number | null => {
+    const value = raw[key]
+    return typeof value === 'number' ? value : null
+  }
+  return {
+    uploadBytes: bytes('uploadBytes'),
+    downloadBytes: bytes('downloadBytes'),
+    requestsPerMinute: count('requestsPerMinute'),
+    concurrentConnections: count('concurrentConnections'),
+    distinctHosts: count('distinctHosts'),
+    idleTimeoutMs: duration('idleTimeout'),
+    tunnelDurationMs: duration('tunnelDuration'),
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * The shape of a policy file and of an inline policy. One source for validation, for the API and for editors.
+ *
+ * Promises: unknown keys are errors, everything is bounded, and what the schema lets pass still has to become values in
+ * `parse-policy.ts`.
+ */
+
+import { type Static, Type } from 'typebox'
+import { knownMethods } from '../net/request-head.ts'
+
+const closed = { additionalProperties: false }
+
+/** A name that is safe in a file name, a metric label and a shell: `coding-agent`, `team.a_2`. */
+export const nameText = '^[a-z0-9][a-z0-9._-]{0,63}$'
+const Name = Type.String({ pattern: nameText, description: 'Lower-case letters, digits, dots, dashes, underscores.' })
+
+const text = (maxLength: number, description: string) => Type.String({ minLength: 1, maxLength, description })
+
+export const PolicyRule = Type.Object(
+  {
+    action: Type.Optional(Type.Enum(['allow', 'deny'], { description: 'Default: allow. Deny beats allow.' })),
+    host: text(300, 'example.org, *.example.org (below), **.example.org (both), api-*.example.org, or an IP literal.'),
+    ports: Type.Optional(
+      Type.Array(Type.Integer({ minimum: 1, maximum: 65535 }), {
+        minItems: 1,
+        maxItems: 1000,
+        description: 'Default: 80 and 443; 443 with a credential; all for a deny rule.',
+      }),
+    ),
+    methods: Type.Optional(
+      Type.Array(Type.String({ maxLength: 64 }), {
+        minItems: 1,
+        maxItems: 64,
+        description: `Default: all. Of ${knownMethods.join(', ')}.`,
+      }),
+    ),
+    paths: Type.Optional(
+      Type.Array(text(2048, '* inside a segment, ** across segments, nothing else special.'), {
+        minItems: 1,
+        maxItems: 1000,
+      }),
+    ),
+    query: Type.Optional(
+      Type.Record(Type.String(), Type.String({ maxLength: 2048 }), {
+        minProperties: 1,
+        maxProperties: 32,
+        description: 'Parameters that must be there exactly once with exactly this value.',
+      }),
+    ),
+    addresses: Type.Optional(
+      Type.Array(text(64, 'CIDR block: 10.2.0.0/16.'), {
+        minItems: 1,
+        maxItems: 1000,
+        description: 'Every address of the host must lie in these blocks.',
+      }),
+    ),
+    tls: Type.Optional(Type.Enum(['auto', 'intercept', 'tunnel'])),
+    credential: Type.Optional(Name),
+    foreignCredentials: Type.Optional(Type.Enum(['allow', 'deny', 'strip'])),
+    unsafeAnyHost: Type.Optional(Type.Boolean({ description: 'Needed beside host: "*".' })),
+  },
+  closed,
+)
+
+const count = (description: string) => Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000_000, description }))
+// Numbers stay numbers only so that the complaint can name the unit that is missing.
+const amount = (description: string) =>
+  Type.Optional(Type.Unsafe<number | string>({ type: ['integer', 'string'], maxLength: 32, description }))
+
+export const PolicyLimits = Type.Object(
+  {
+    uploadBytes: amount('Bytes: 50MiB, 2GB, 4096.'),
+    downloadBytes: amount('Bytes: 50MiB, 2GB, 4096.'),
+    requestsPerMinute: count('Requests in any minute.'),
+    concurrentConnections: count('Connections open at once.'),
+    distinctHosts: count('Different hosts in the life of the session.'),
+    idleTimeout: amount('Duration: 30s, 10m, 1h.'),
+    tunnelDuration: amount('Duration: 30s, 10m, 1h.'),
+  },
+  closed,
+)
+
+export const PolicyExpectation = Type.Object(
+  {
+    allow: Type.Optional(text(4096, 'POST https://host/path')),
+    deny: Type.Optional(text(4096, 'POST https://host/path')),
+    because: Type.Optional(text(64, 'The reason a denial must have.')),
+  },
+  closed,
+)
+
+const body = {
+  description: Type.Optional(Type.String({ maxLength: 4096 })),
+  extends: Type.Optional(Type.Array(Name, { maxItems: 100, description: 'Policies whose rules are joined to these.' })),
+  mode: Type.Optional(Type.Enum(['enforce', 'audit'])),
+  rules: Type.Optional(Type.Array(PolicyRule, { maxItems: 200_000 })),
+  limits: Type.Optional(PolicyLimits),
+  tests: Type.Optional(Type.Array(PolicyExpectation, { maxItems: 10_000 })),
+}
+
+/** A policy file. */
+export const PolicyFile = Type.Object({ version: Type.Literal(1), name: Name, ...body }, closed)
+export type PolicyFile = Static<typeof PolicyFile>
+
+/** A policy given inline over the API. */
+export const PolicyBody = Type.Object(
+  { version: Type.Optional(Type.Literal(1)), name: Type.Optional(Name), ...body },
+  closed,
+)
+export type PolicyBody = Static<typeof PolicyBody>

@@ -7,7 +7,7 @@ export type Outcome =
   /** We said no. */
   | Deny
   /** The client left before the answer was complete. */
-  | { readonly kind: 'abandoned' }
+  | { readonly kind: 'abandoned'; readonly detail: string }
   /** The origin answered, or the tunnel ended; `status` is what the client was told. */
   | { readonly kind: 'completed'; readonly status: number }
   /** The network said no. */

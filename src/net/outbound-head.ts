@@ -65,3 +65,10 @@ export function withoutFields(head: OutboundHead, names: readonly string[]): Out
   }
   return { ...head, fields }
 }
+
+/** Bytes of the head on the wire, framing fields aside. */
+export function headBytes(head: OutboundHead): number {
+  let bytes = head.method.length + head.target.length + head.host.length + 20
+  for (const text of head.fields) bytes += text.length + 2
+  return bytes
+}

@@ -1,0 +1,133 @@
+/**
+ * One client connection on which HTTP is read: on the proxy's own port, or inside a tunnel.
+ *
+ * Promises: it is always in one phase with one deadline; whatever of a session it carries can be cut at once; when the
+ * HTTP parser in front of us has lost its place, nothing that follows is read.
+ */
+
+import type net from 'node:net'
+import type { HeadPlace } from '../net/request-head.ts'
+import { decideHost } from '../policy/decide-host.ts'
+import type { Deny } from '../policy/decision.ts'
+import type { Cuttable, LiveSession, Session } from '../sessions/session.ts'
+import type { Watched } from './deadlines.ts'
+
+/** Milliseconds. */
+export type ConnectionLimits = {
+  /** From the first byte of a head to its end. */
+  readonly headMs: number
+  /** Silence between requests, and before the first. */
+  readonly keepAliveMs: number
+  /** An exchange in which no byte moves in either direction. */
+  readonly exchangeIdleMs: number
+}
+
+export type ConnectionStart = {
+  readonly listener: string
+  readonly client: string | null
+  /** The session that this listener stands for; null: clients prove theirs. */
+  readonly listenerSession: string | null
+  /** The TCP or Unix socket: what a cut resets. */
+  readonly raw: net.Socket
+  /** What HTTP is read from: `raw`, or the TLS inside it. */
+  readonly stream: net.Socket
+  readonly place: HeadPlace
+  /** Inside a tunnel: the session that opened it. */
+  readonly bound: LiveSession | null
+  /** What every request here is refused with, because the tunnel itself was. */
+  readonly refusal: Deny | null
+  /** User-Agent of the CONNECT: with the session, what tells one client from another. */
+  readonly userAgent: string | null
+  readonly limits: ConnectionLimits
+}
+
+/** An exchange under way, as its connection sees it. */
+export type ActiveExchange = {
+  readonly stillAllowed: (session: Session) => boolean
+  /** Once a sweep. */
+  readonly check: (now: number) => void
+  /** Ends it with a refusal of the connection's: its body is not what its head said. */
+  readonly interrupt: (deny: Deny) => void
+}
+
+export class Connection implements Cuttable, Watched {
+  readonly start: ConnectionStart
+  active: ActiveExchange | null = null
+  /** Requests seen, refused ones too. */
+  requests = 0
+  /** Nothing more is read here: a head was ambiguous, or the parser lost its place. */
+  poisoned = false
+  /** The head did not come to its end in time; set by the door that reads here. */
+  onHeadTimeout: () => void = () => this.cut()
+  #sessions: Set<LiveSession> | null = null
+  #phaseSince = performance.now()
+  #bytesBefore: number
+  #bytesSeen = 0
+
+  constructor(start: ConnectionStart) {
+    this.start = start
+    this.#bytesBefore = start.stream.bytesRead
+    if (start.bound !== null) this.carry(start.bound)
+  }
+
+  /** From now on the end of this session cuts this connection. */
+  carry(session: LiveSession): void {
+    if (this.#sessions?.has(session) === true) return
+    this.#sessions = (this.#sessions ?? new Set()).add(session)
+    session.open.add(this)
+  }
+
+  begin(active: ActiveExchange): void {
+    this.active = active
+    this.requests++
+    this.#phaseSince = performance.now()
+    this.#bytesSeen = this.#bytes()
+  }
+
+  finish(): void {
+    this.active = null
+    this.#phaseSince = performance.now()
+    this.#bytesBefore = this.start.stream.bytesRead
+  }
+
+  closed(): void {
+    for (const session of this.#sessions ?? []) session.open.delete(this)
+  }
+
+  stillAllowed(session: Session): boolean {
+    const { place, bound } = this.start
+    if (bound?.id === session.id && place.kind === 'tunnel' && decideHost(session, place.authority).kind === 'deny')
+      return false
+    return this.active?.stillAllowed(session) ?? true
+  }
+
+  cut(): void {
+    this.poisoned = true
+    this.start.raw.resetAndDestroy()
+  }
+
+  check(now: number): void {
+    const { limits, stream } = this.start
+    if (this.active !== null) {
+      this.active.check(now)
+      if (this.#bytes() !== this.#bytesSeen) {
+        this.#bytesSeen = this.#bytes()
+        this.#phaseSince = now
+      } else if (now - this.#phaseSince > limits.exchangeIdleMs) this.cut()
+      return
+    }
+    if (stream.bytesRead === this.#bytesBefore) {
+      // Between requests: silence is allowed, for a while.
+      if (now - this.#phaseSince > limits.keepAliveMs) stream.destroy()
+      this.#bytesSeen = 0
+    } else if (this.#bytesSeen === 0) {
+      // A head has begun since the last sweep.
+      this.#bytesSeen = 1
+      this.#phaseSince = now
+    } else if (now - this.#phaseSince > limits.headMs) this.onHeadTimeout()
+  }
+
+  #bytes(): number {
+    return this.start.raw.bytesRead + this.start.raw.bytesWritten
+  }
+}

@@ -1,0 +1,139 @@
+/** One request, door to door. Whatever happens inside, it is answered once and recorded once. */
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { fieldValues } from '../net/fields.ts'
+import { parseRequestHead } from '../net/request-head.ts'
+import { decideHost } from '../policy/decide-host.ts'
+import { decideRequest } from '../policy/decide-request.ts'
+import { type Decision, deny } from '../policy/decision.ts'
+import type { LiveSession } from '../sessions/session.ts'
+import type { Connection } from './connection.ts'
+import { deliver } from './deliver.ts'
+import { Exchange } from './exchange.ts'
+import { Facts } from './facts.ts'
+import type { Outcome } from './outcome.ts'
+import type { Rooms } from './rooms.ts'
+
+export async function handleRequest(
+  rooms: Rooms,
+  connection: Connection,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const exchange = new Exchange(rooms, connection, request, response, beginFacts(rooms, connection, 'request'))
+  connection.begin(exchange)
+  learnTrust(rooms, connection)
+  let outcome: Outcome
+  try {
+    outcome = await walk(rooms, exchange)
+  } catch (error) {
+    outcome = { kind: 'fault', error }
+  }
+  outcome = exchange.interruption ?? outcome
+  let status: number | null = null
+  try {
+    status = exchange.reply(outcome)
+  } catch (error) {
+    outcome = { kind: 'fault', error }
+    connection.cut()
+  } finally {
+    finishFacts(rooms, exchange.facts, outcome, status)
+    connection.finish()
+  }
+}
+
+export function beginFacts(rooms: Rooms, connection: Connection, kind: Facts['kind']): Facts {
+  const { listener, client } = connection.start
+  return new Facts({
+    client,
+    decisionId: rooms.nextDecisionId(),
+    kind,
+    listener,
+    startedAt: performance.now(),
+    wallStart: rooms.now(),
+  })
+}
+
+export function finishFacts(rooms: Rooms, facts: Facts, outcome: Outcome, status: number | null): void {
+  rooms.sink.append(facts.finalRecord(outcome, status, performance.now()))
+  const counters = facts.session?.counters
+  if (counters === undefined) return
+  if (outcome.kind === 'deny') counters.denied++
+  else counters.allowed++
+  counters.bytesUp += facts.bytesUp
+  counters.bytesDown += facts.bytesDown
+}
+
+async function walk(rooms: Rooms, exchange: Exchange): Promise<Outcome> {
+  const { connection, facts, request } = exchange
+  const { place, refusal } = connection.start
+
+  const head = parseRequestHead(
+    {
+      method: request.method ?? '',
+      target: request.url ?? '',
+      httpVersion: request.httpVersion,
+      fields: request.rawHeaders,
+    },
+    place,
+  )
+  if ('kind' in head) {
+    facts.authority = place.kind === 'tunnel' ? place.authority : null
+  } else {
+    exchange.head = head
+    facts.authority = head.authority
+    facts.scheme = head.scheme
+    facts.method = head.method
+    facts.path = head.path
+  }
+
+  const who = identify(rooms, connection, request.rawHeaders)
+  if (who.kind === 'allow') noteSession(facts, connection, who.permit)
+  if ('kind' in head) return deny(head.reason, head.detail)
+  if (who.kind === 'deny') return who
+  if (refusal !== null) return refusal
+  if (!rooms.sink.accepting()) return deny('decision_unavailable', 'the record cannot be written')
+
+  // One snapshot for the whole exchange: a reload in the middle changes nothing that was decided.
+  const session = who.permit.current
+  const where = decideHost(session, head.authority)
+  if (where.kind === 'deny') return where
+  facts.wouldDeny = where.permit.wouldDeny
+
+  const what = decideRequest(session, where.permit, head)
+  if (what.kind === 'deny') return what
+  facts.rule = what.permit.rule
+  facts.wouldDeny = what.permit.wouldDeny
+  facts.decidedAt = performance.now()
+
+  return deliver(rooms, exchange, who.permit, session, what.permit)
+}
+
+/** Inside a tunnel the session is the one that opened it; a token sent in there selects nothing. */
+export function identify(rooms: Rooms, connection: Connection, fields: readonly string[]): Decision<LiveSession> {
+  const { bound, client, listenerSession } = connection.start
+  if (bound === null) {
+    return rooms.identify({
+      authorization: fieldValues(fields, 'proxy-authorization'),
+      listenerSession,
+      source: client,
+    })
+  }
+  if (bound.ended) return deny('session_unknown', 'revoked')
+  const { expiresAt } = bound.current
+  if (expiresAt !== null && expiresAt <= rooms.now()) return deny('session_expired', bound.id)
+  return { kind: 'allow', permit: bound }
+}
+
+/** A decrypted byte proves that the client took our leaf. */
+function learnTrust(rooms: Rooms, connection: Connection): void {
+  const { bound, place, userAgent } = connection.start
+  if (bound === null || place.kind !== 'tunnel' || place.scheme !== 'https' || connection.requests > 1) return
+  rooms.trust.learn(bound.id, userAgent, 'trusts')
+}
+
+export function noteSession(facts: Facts, connection: Connection, session: LiveSession): void {
+  facts.session = session
+  facts.policy = session.current.policy
+  connection.carry(session)
+}

@@ -1,0 +1,134 @@
+/**
+ * Open, as a tunnel: bytes we do not read, to a host that no rule asks more about.
+ *
+ * Promises: judge, resolve, dial, then 200, then the ClientHello is checked, and only then does a byte of the client reach
+ * the origin. A session that ends or a policy that narrows cuts it.
+ */
+
+import { decideAddress } from '../policy/decide-address.ts'
+import { decideHost, type HostPermit } from '../policy/decide-host.ts'
+import { deny } from '../policy/decision.ts'
+import type { Cuttable, LiveSession, Session } from '../sessions/session.ts'
+import type { Dialled } from '../upstream/dial.ts'
+import { joinTunnel, type Tunnel } from '../upstream/tunnel.ts'
+import type { Watched } from './deadlines.ts'
+import { readFirstBytes } from './first-bytes.ts'
+import type { Connect, Opened } from './handle-connect.ts'
+import { established, judgeServerName, openPlain } from './open-intercepted.ts'
+import type { Rooms } from './rooms.ts'
+
+/** When a line says that a tunnel is open. */
+const openRecordAfterMs = 1000
+
+export async function openTunnel(
+  rooms: Rooms,
+  connect: Connect,
+  live: LiveSession,
+  permit: HostPermit,
+): Promise<Opened> {
+  const { socket, facts } = connect
+  const { authority } = permit
+  facts.rule = permit.candidates.find((rule) => rule.action === 'allow') ?? null
+  const asked = rooms.resolve(authority.host)
+  const answer = 'then' in asked ? await asked : asked
+  if (answer.kind === 'failed') return answer
+  const address = decideAddress(permit, answer.addresses, rooms.isOwn)
+  if (address.kind === 'deny') return address
+
+  const began = performance.now()
+  const dialled = await rooms.dial(address.permit)
+  if (dialled.kind === 'failed') return dialled
+  facts.connectMs = performance.now() - began
+  facts.address = dialled.address
+  const discard = (): void => void dialled.socket.on('error', ignore).destroy()
+  if (live.ended || socket.destroyed) {
+    discard()
+    return live.ended
+      ? deny('session_unknown', 'revoked')
+      : { kind: 'abandoned', detail: 'the client left while the origin was dialled' }
+  }
+
+  // Until the client has spoken, an origin that goes away must not end the process.
+  dialled.socket.on('error', ignore)
+  socket.write(established)
+  const first = await readFirstBytes(socket, connect.early, rooms.limits.firstBytesMs)
+  if (first.kind !== 'tls') {
+    discard()
+    return openPlain(rooms, connect, live, authority, null, first)
+  }
+  const mismatch = judgeServerName(first.serverName, authority)
+  if (mismatch !== null || live.ended || dialled.socket.destroyed) {
+    discard()
+    socket.resetAndDestroy()
+    const outcome =
+      mismatch ??
+      (live.ended
+        ? deny('session_unknown', 'revoked')
+        : { kind: 'failed' as const, code: 'origin_closed' as const, cause: 'before the first byte' })
+    return { kind: 'told', outcome, status: 200 }
+  }
+  return relay(rooms, connect, live, dialled, first.bytes)
+}
+
+async function relay(
+  rooms: Rooms,
+  connect: Connect,
+  live: LiveSession,
+  dialled: Dialled,
+  first: Buffer,
+): Promise<Opened> {
+  const { facts, socket } = connect
+  facts.kind = 'tunnel'
+  rooms.tunnels.open++
+  const hold = new TunnelHold(rooms, connect, joinTunnel(socket, dialled.socket, first))
+  live.open.add(hold)
+  rooms.deadlines.add(hold)
+  const end = await hold.tunnel.done
+  rooms.deadlines.delete(hold)
+  live.open.delete(hold)
+  rooms.tunnels.open--
+  facts.bytesUp = end.bytesUp
+  facts.bytesDown = end.bytesDown
+  return { kind: 'told', outcome: { kind: 'completed', status: 200 }, status: 200 }
+}
+
+/** An open tunnel as its session and the clock see it. */
+class TunnelHold implements Cuttable, Watched {
+  readonly tunnel: Tunnel
+  readonly #rooms: Rooms
+  readonly #connect: Connect
+  #bytes = -1
+  #since = performance.now()
+
+  constructor(rooms: Rooms, connect: Connect, tunnel: Tunnel) {
+    this.#rooms = rooms
+    this.#connect = connect
+    this.tunnel = tunnel
+  }
+
+  stillAllowed(session: Session): boolean {
+    const { authority } = this.#connect.facts
+    if (authority === null) return false
+    const where = decideHost(session, authority)
+    return where.kind === 'allow' && where.permit.route === 'tunnel'
+  }
+
+  cut(): void {
+    this.tunnel.cut('cut')
+  }
+
+  check(now: number): void {
+    const { facts } = this.#connect
+    if (!facts.opened && now - facts.startedAt > openRecordAfterMs) {
+      facts.opened = true
+      this.#rooms.sink.append(facts.openRecord(now))
+    }
+    const bytes = this.tunnel.bytes()
+    if (bytes !== this.#bytes) {
+      this.#bytes = bytes
+      this.#since = now
+    } else if (now - this.#since > this.#rooms.limits.tunnelIdleMs) this.tunnel.cut('idle')
+  }
+}
+
+function ignore(): void {}

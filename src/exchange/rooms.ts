@@ -1,0 +1,52 @@
+/** The rooms of the walk as function types: what `gateway.ts` hands in, and all that the walk can do to the world. */
+
+import type { CredentialEquip } from '../credentials/equip.ts'
+import type { OwnEndpoint } from '../policy/decide-address.ts'
+import type { Decision } from '../policy/decision.ts'
+import type { Proof } from '../sessions/identify.ts'
+import type { LiveSession } from '../sessions/session.ts'
+import type { Intercept } from '../tls/intercept.ts'
+import type { Dial } from '../upstream/dial.ts'
+import type { SessionPools } from '../upstream/origin-pools.ts'
+import type { Resolve } from '../upstream/resolve.ts'
+import type { ClientTrust } from './client-trust.ts'
+import type { Connection, ConnectionLimits } from './connection.ts'
+import type { Deadlines } from './deadlines.ts'
+import type { RecordSink } from './record.ts'
+
+export type WalkLimits = ConnectionLimits & {
+  /** From the 200 of a CONNECT to a whole ClientHello or the first line of a request. */
+  readonly firstBytesMs: number
+  /** A tunnel in which no byte moves. */
+  readonly tunnelIdleMs: number
+}
+
+export type Rooms = {
+  /** 2 Identify. */
+  readonly identify: (proof: Proof) => Decision<LiveSession>
+  /** 4 Open. */
+  readonly intercept: Intercept
+  /** 6 Equip. */
+  readonly equip: CredentialEquip
+  /** 7 Deliver. */
+  readonly resolve: Resolve
+  readonly isOwn: OwnEndpoint
+  readonly dial: Dial
+  readonly poolsOf: (session: LiveSession) => SessionPools
+  /** 8 Record. */
+  readonly sink: RecordSink
+
+  /** Reads HTTP from a socket, as the connection it is given. */
+  readonly serve: (connection: Connection, early: Buffer) => void
+  readonly trust: ClientTrust
+  readonly deadlines: Deadlines
+  readonly limits: WalkLimits
+  readonly nextDecisionId: () => string
+  /** Milliseconds since the epoch. */
+  readonly now: () => number
+
+  readonly tunnels: TunnelCount
+}
+
+/** Tunnels open now, for the gauge. */
+export type TunnelCount = { open: number }

@@ -1,0 +1,121 @@
+/**
+ * Accept: the sockets that sandboxes connect to, TCP or Unix.
+ *
+ * Promises: more connections than the process may hold are told so, cheaply; a listener that cannot listen is an error at
+ * start, never a gap.
+ */
+
+import { chmod, unlink } from 'node:fs/promises'
+import net from 'node:net'
+import { Connection, type ConnectionLimits } from '../exchange/connection.ts'
+
+export type ProxyListenerOptions = {
+  /** `host:port`, `[v6]:port` or `unix:/path`. */
+  readonly address: string
+  /** Everyone on this listener is this session; null: clients prove theirs. */
+  readonly session: string | null
+  readonly limits: ConnectionLimits
+  readonly serve: (connection: Connection, early: Buffer) => void
+  /** Counted over all listeners of the process. */
+  readonly connections: { open: number; readonly max: number }
+}
+
+export type ProxyListener = {
+  /** As bound: with the port that was chosen where 0 was asked. */
+  readonly address: string
+  readonly bound: net.AddressInfo | string
+  /** Accepts nothing more. */
+  readonly stop: () => void
+  /** Resets what is still open. */
+  readonly close: () => Promise<void>
+}
+
+const overloaded =
+  'HTTP/1.1 503 Egress proxy overloaded - wait before you try again\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n'
+
+export async function listenForProxy(options: ProxyListenerOptions): Promise<ProxyListener> {
+  const open = new Set<net.Socket>()
+  const { connections } = options
+  const server = net.createServer(
+    { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 },
+    (socket) => {
+      socket.on('error', ignore)
+      if (connections.open >= connections.max) {
+        socket.end(overloaded, () => socket.destroy())
+        return
+      }
+      connections.open++
+      open.add(socket)
+      socket.once('close', () => {
+        connections.open--
+        open.delete(socket)
+      })
+      const connection = new Connection({
+        listener: options.address,
+        client: socket.remoteAddress ?? null,
+        listenerSession: options.session,
+        raw: socket,
+        stream: socket,
+        place: { kind: 'proxy' },
+        bound: null,
+        refusal: null,
+        userAgent: null,
+        limits: options.limits,
+      })
+      options.serve(connection, Buffer.alloc(0))
+    },
+  )
+  await listen(server, options.address)
+  const bound = server.address()
+  if (bound === null) throw new Error(`${options.address}: not listening`)
+  return {
+    address:
+      typeof bound === 'string'
+        ? `unix:${bound}`
+        : net.isIPv6(bound.address)
+          ? `[${bound.address}]:${bound.port}`
+          : `${bound.address}:${bound.port}`,
+    bound,
+    stop: () => void server.close(),
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        for (const socket of open) socket.resetAndDestroy()
+      }),
+  }
+}
+
+async function listen(server: net.Server, address: string): Promise<void> {
+  const path = address.startsWith('unix:') ? address.slice(5) : null
+  if (path !== null) await unlinkStale(path)
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  server.once('error', reject)
+  server.once('listening', resolve)
+  if (path !== null) server.listen({ path, backlog: 1024 })
+  else {
+    const colon = address.lastIndexOf(':')
+    server.listen({
+      host: address.slice(0, colon).replace(/^\[|\]$/g, ''),
+      port: Number(address.slice(colon + 1)),
+      backlog: 4096,
+    })
+  }
+  await promise
+  server.removeListener('error', reject)
+  server.on('error', ignore)
+  // The sandbox's user is another one; what protects the socket is the directory it stands in and who mounts it.
+  if (path !== null) await chmod(path, 0o666)
+}
+
+/** A socket file that nobody listens on is what a killed process left. */
+async function unlinkStale(path: string): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<boolean>()
+  const probe = net.connect({ path })
+  probe.once('connect', () => resolve(true))
+  probe.once('error', (error) => resolve(!('code' in error && error.code === 'ECONNREFUSED')))
+  const inUse = await promise
+  probe.destroy()
+  if (!inUse) await unlink(path)
+}
+
+function ignore(): void {}

@@ -1,0 +1,75 @@
+/**
+ * Response head: what of an origin's answer may reach the client. No I/O, no policy.
+ *
+ * Promises: framing and hop-by-hop fields are ours; nothing an origin says can look like a refusal of ours, or lead the
+ * client around us to another protocol or host.
+ */
+
+import { isHopByHop, listTokens } from './fields.ts'
+
+/** `Alt-Svc` points past the proxy; the others are our own voice. */
+const neverReturned: ReadonlySet<string> = new Set([
+  'alt-svc',
+  'proxy-status',
+  'proxy-authenticate',
+  'proxy-connection',
+])
+
+export type ResponseHead = {
+  readonly status: number
+  readonly reason: string
+  readonly fields: readonly string[]
+  /** Bytes of the head as it came, framing fields included. */
+  readonly bytes: number
+}
+
+/**
+ * Fields as raw bytes, in pairs. `cookies` says whether Set-Cookie may pass: on a pinned host a cookie won with our
+ * secret is itself a credential. Null when the status is none that a client could be sent.
+ */
+export function parseResponseHead(
+  status: number,
+  reason: string,
+  raw: readonly (Buffer | string)[],
+  cookies: 'pass' | 'strip',
+): ResponseHead | null {
+  if (!Number.isInteger(status) || status < 200 || status > 999) return null
+  const fields: string[] = []
+  let nominated: readonly string[] = []
+  let bytes = reason.length + 15
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = latin1(raw[i])
+    const value = latin1(raw[i + 1])
+    bytes += name.length + value.length + 4
+    const lower = name.toLowerCase()
+    if (lower === 'connection') nominated = [...nominated, ...listTokens(value)]
+    if (isHopByHop(lower) || neverReturned.has(lower) || lower.startsWith('x-egress-')) continue
+    if (cookies === 'strip' && (lower === 'set-cookie' || lower === 'set-cookie2')) continue
+    fields.push(name, value)
+  }
+  return {
+    status,
+    reason: printable(reason),
+    fields: nominated.length === 0 ? fields : withoutNominated(fields, nominated),
+    bytes,
+  }
+}
+
+/** Connection may not make framing vanish here either: Content-Length stays, whatever Connection says of it. */
+function withoutNominated(fields: readonly string[], nominated: readonly string[]): string[] {
+  const kept: string[] = []
+  for (let i = 0; i < fields.length; i += 2) {
+    const lower = (fields[i] ?? '').toLowerCase()
+    if (lower === 'content-length' || !nominated.includes(lower)) kept.push(fields[i] ?? '', fields[i + 1] ?? '')
+  }
+  return kept
+}
+
+/** Reason phrases are printable ASCII (decision 31): some clients show them on a terminal. */
+export function printable(text: string): string {
+  return /^[ -~]*$/.test(text) ? text : text.replace(/[^ -~]/g, '?')
+}
+
+function latin1(bytes: Buffer | string | undefined): string {
+  return typeof bytes === 'string' ? bytes : (bytes?.toString('latin1') ?? '')
+}

@@ -1,0 +1,190 @@
+/**
+ * Deliver, third step: connections to origins, kept for reuse.
+ *
+ * Promises: no connection is shared between sessions, policy versions, or answers of DNS; TLS is verified (chain, name,
+ * dates, 1.2 or later) against an explicit list of roots before one byte of a request is written, whatever the
+ * environment says.
+ */
+
+import tls from 'node:tls'
+import { Pool } from 'undici'
+import type { Scheme } from '../net/authority.ts'
+import type { AddressPermit } from '../policy/decide-address.ts'
+import type { Dial, Dialled } from './dial.ts'
+import { type Failure, FailureError, failure, failureOf } from './failure.ts'
+
+export type PoolOptions = {
+  readonly dial: Dial
+  /** PEM roots; always explicit, so that environment variables add nothing. */
+  readonly roots: readonly string[]
+  readonly handshakeTimeoutMs: number
+  readonly keepAliveMs: number
+  /** Silence of the origin before its head, and within its body. */
+  readonly headTimeoutMs: number
+  readonly bodyIdleMs: number
+  readonly headBytesMax: number
+  readonly connectionsPerOriginMax: number
+  readonly poolsPerSessionMax: number
+}
+
+/** What makes two requests of one session share connections. */
+export type PoolKey = {
+  readonly scheme: Scheme
+  readonly permit: AddressPermit
+  readonly addresses: string
+  readonly policyVersion: number
+}
+
+export class OriginPool {
+  readonly pool: Pool
+  readonly #options: PoolOptions
+  readonly #secureContext: tls.SecureContext
+  /** The permit of the exchange that asked last. All permits of a pool carry the same addresses: they are in its key. */
+  permit: AddressPermit
+  /** The address that was dialled last, for the record. */
+  address: string | null = null
+  #tlsSession: Buffer | undefined
+  readonly #scheme: Scheme
+
+  constructor(key: PoolKey, options: PoolOptions, secureContext: tls.SecureContext) {
+    this.permit = key.permit
+    this.#scheme = key.scheme
+    this.#options = options
+    this.#secureContext = secureContext
+    this.pool = this.#createPool(options.connectionsPerOriginMax)
+  }
+
+  /** A pool of one connection that is used once: for the second try of a request that a reused connection lost. */
+  fresh(): Pool {
+    return this.#createPool(1)
+  }
+
+  destroy(): void {
+    this.pool.destroy().catch(ignore)
+  }
+
+  #createPool(connections: number): Pool {
+    return new Pool(`${this.#scheme}://${this.permit.authority.text}`, {
+      allowH2: false,
+      bodyTimeout: this.#options.bodyIdleMs,
+      connect: (_target, callback) => {
+        this.#connect().then(
+          (result) =>
+            result.kind === 'dialled' ? callback(null, result.socket) : callback(new FailureError(result), null),
+          (error: unknown) => callback(error instanceof Error ? error : new Error(String(error)), null),
+        )
+      },
+      connections,
+      headersTimeout: this.#options.headTimeoutMs,
+      keepAliveMaxTimeout: this.#options.keepAliveMs,
+      keepAliveTimeout: this.#options.keepAliveMs,
+      maxHeaderSize: this.#options.headBytesMax,
+      pipelining: 1,
+    })
+  }
+
+  async #connect(): Promise<Dialled | Failure> {
+    const dialled = await this.#options.dial(this.permit)
+    if (dialled.kind === 'failed') return dialled
+    this.address = dialled.address
+    return this.#scheme === 'http' ? dialled : this.#secure(dialled)
+  }
+
+  #secure(dialled: Dialled): Promise<Dialled | Failure> {
+    const { host } = this.permit.authority
+    return new Promise((resolve) => {
+      const socket = tls.connect({
+        ALPNProtocols: ['http/1.1'],
+        checkServerIdentity: (_name, certificate) => tls.checkServerIdentity(host.name, certificate),
+        rejectUnauthorized: true,
+        secureContext: this.#secureContext,
+        socket: dialled.socket,
+        ...(host.ip === null ? { servername: host.name } : {}),
+        ...(this.#tlsSession === undefined ? {} : { session: this.#tlsSession }),
+      })
+      const timer = setTimeout(
+        () => finish(failure('tls_failed', new Error('handshake timed out'))),
+        this.#options.handshakeTimeoutMs,
+      )
+      const finish = (result: Dialled | Failure): void => {
+        clearTimeout(timer)
+        socket.removeAllListeners('secureConnect')
+        socket.removeAllListeners('error')
+        if (result.kind === 'failed') {
+          socket.on('error', ignore)
+          socket.destroy()
+          dialled.socket.destroy()
+        }
+        resolve(result)
+      }
+      socket.once('secureConnect', () => {
+        const refused = whyUnfit(socket)
+        finish(
+          refused === null ? { kind: 'dialled', socket, address: dialled.address } : failure('tls_failed', refused),
+        )
+      })
+      socket.once('error', (error) => finish(tlsFailureOf(error)))
+      socket.on('session', (session) => {
+        this.#tlsSession = session
+      })
+    })
+  }
+}
+
+/** The pools of one session. Least recently used goes first when there are too many. */
+export class SessionPools {
+  readonly #options: PoolOptions
+  readonly #secureContext: tls.SecureContext
+  readonly #pools = new Map<string, OriginPool>()
+
+  constructor(options: PoolOptions, secureContext: tls.SecureContext) {
+    this.#options = options
+    this.#secureContext = secureContext
+  }
+
+  poolFor(key: PoolKey): OriginPool {
+    const text = `${key.scheme} ${key.permit.authority.text} ${key.policyVersion} ${key.addresses}`
+    const known = this.#pools.get(text)
+    if (known !== undefined) {
+      known.permit = key.permit
+      return known
+    }
+    if (this.#pools.size >= this.#options.poolsPerSessionMax) {
+      const oldest = this.#pools.entries().next()
+      if (oldest.done !== true) {
+        this.#pools.delete(oldest.value[0])
+        // Requests on their way finish; nothing new begins there.
+        oldest.value[1].pool.close().catch(ignore)
+      }
+    }
+    const made = new OriginPool(key, this.#options, this.#secureContext)
+    this.#pools.set(text, made)
+    return made
+  }
+
+  destroy(): void {
+    for (const pool of this.#pools.values()) pool.destroy()
+    this.#pools.clear()
+  }
+}
+
+/** One context for all origins: parsing the roots costs more than a handshake. */
+export function createUpstreamContext(roots: readonly string[]): tls.SecureContext {
+  return tls.createSecureContext({ ca: [...roots], minVersion: 'TLSv1.2' })
+}
+
+function whyUnfit(socket: tls.TLSSocket): Error | null {
+  // Both are what Node already promises; they are asked again because everything after rests on them.
+  if (!socket.authorized) return new Error(`certificate not verified: ${socket.authorizationError.message}`)
+  if (socket.alpnProtocol !== false && socket.alpnProtocol !== 'http/1.1')
+    return new Error(`origin chose ${socket.alpnProtocol}`)
+  return null
+}
+
+/** An error within the handshake that is not about the certificate is the handshake's. */
+function tlsFailureOf(error: Error): Failure {
+  const found = failureOf(error)
+  return found.code === 'tls_untrusted' ? found : failure('tls_failed', error)
+}
+
+function ignore(): void {}

@@ -1,0 +1,46 @@
+/**
+ * Which addresses and ports are our own: what a sandbox must never reach through us.
+ *
+ * Promises: a listener on a wildcard address is every address of this machine; a port of ours is refused on loopback too,
+ * also where a rule lists loopback.
+ */
+
+import { networkInterfaces } from 'node:os'
+import { type Ip, parseIp, unmapIpv4 } from '../net/ip.ts'
+import type { OwnEndpoint } from '../policy/decide-address.ts'
+
+export type Endpoint = { readonly address: string; readonly port: number }
+
+/** How long the machine's own addresses are remembered: interfaces come and go with containers. */
+const interfacesKeptMs = 5000
+
+export function createOwnEndpoints(endpoints: () => readonly Endpoint[]): OwnEndpoint {
+  let local = new Set<string>()
+  let readAt = Number.NEGATIVE_INFINITY
+  const localAddresses = (): Set<string> => {
+    if (performance.now() - readAt > interfacesKeptMs) {
+      readAt = performance.now()
+      local = new Set(
+        Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => canonical(address))),
+      )
+    }
+    return local
+  }
+  const isLocal = (ip: Ip): boolean => localAddresses().has(ip.text) || ip.text === '::1' || ip.text.startsWith('127.')
+  return (ip, port) =>
+    endpoints().some((endpoint) => {
+      if (endpoint.port !== port) return false
+      const own = canonical(endpoint.address)
+      const wildcard = own === '0.0.0.0' || own === '::'
+      return own === ip.text || (wildcard && isLocal(ip)) || (isLoopback(own) && isLocal(ip))
+    })
+}
+
+function isLoopback(address: string): boolean {
+  return address === '::1' || address.startsWith('127.')
+}
+
+function canonical(address: string): string {
+  const ip = parseIp(address.split('%', 1)[0] ?? '')
+  return ip === null ? address : (unmapIpv4(ip) ?? ip).text
+}

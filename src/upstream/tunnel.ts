@@ -1,0 +1,57 @@
+/**
+ * Bytes we do not read: two sockets joined.
+ *
+ * Promises: each direction ends on its own (half-close); when one side fails or is cut, both are reset at once, and no
+ * byte that waited in a buffer goes out after that.
+ */
+
+import type net from 'node:net'
+
+export type TunnelEnd = {
+  readonly bytesUp: number
+  readonly bytesDown: number
+  readonly how: 'cut' | 'ended' | 'idle' | 'reset'
+}
+
+export type Tunnel = {
+  readonly done: Promise<TunnelEnd>
+  /** Bytes so far in both directions: the sign of life an idle limit looks at. */
+  readonly bytes: () => number
+  readonly cut: (how: 'cut' | 'idle') => void
+}
+
+/** Client to the left, origin to the right. `first` was read from the client already and goes first. */
+export function joinTunnel(client: net.Socket, origin: net.Socket, first: Buffer): Tunnel {
+  const { promise: done, resolve } = Promise.withResolvers<TunnelEnd>()
+  const readBefore = client.bytesRead - first.length
+  const writtenBefore = client.bytesWritten
+  let open = 2
+  let end: TunnelEnd['how'] | null = null
+
+  const close = (how: TunnelEnd['how']): void => {
+    if (end !== null) return
+    end = how
+    if (how !== 'ended') {
+      client.resetAndDestroy()
+      origin.resetAndDestroy()
+    }
+    resolve({ bytesUp: client.bytesRead - readBefore, bytesDown: client.bytesWritten - writtenBefore, how })
+  }
+  const onClose = (socket: net.Socket, hadError: boolean): void => {
+    open--
+    // Closed before its peer had said everything: nothing can flow any more.
+    if (hadError || !socket.readableEnded) close('reset')
+    else if (open === 0) close('ended')
+  }
+  for (const socket of [client, origin]) {
+    socket.on('error', ignore)
+    socket.once('close', (hadError) => onClose(socket, hadError))
+  }
+  if (first.length > 0) origin.write(first)
+  client.pipe(origin)
+  origin.pipe(client)
+  return { done, bytes: () => client.bytesRead + client.bytesWritten, cut: close }
+}
+
+/** The close event that follows says it; without a listener the process would end. */
+function ignore(): void {}

@@ -96,10 +96,10 @@ function makeContext(ca: Pick<SigningCa, 'mint'>, host: Host, ticketKeys: Buffer
 /** A bucket that holds one second's worth and refills evenly. */
 function createRate(perSecondMax: number): (at: number) => boolean {
   let left = perSecondMax
-  let filledAt = Number.NEGATIVE_INFINITY
+  let filledAt: number | null = null
   return (at) => {
     // A clock set back refills nothing; one that jumps ahead fills the bucket once.
-    const elapsedMs = Math.max(0, at - filledAt)
+    const elapsedMs = Math.max(0, at - (filledAt ?? at))
     left = Math.min(perSecondMax, left + (elapsedMs * perSecondMax) / 1000)
     filledAt = at
     if (left < 1) return false

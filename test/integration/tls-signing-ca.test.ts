@@ -1,0 +1,200 @@
+import { execFile } from 'node:child_process'
+import { X509Certificate } from 'node:crypto'
+import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { getCACertificates } from 'node:tls'
+import { promisify } from 'node:util'
+import { describe, expect, it } from 'vitest'
+import { parseHost } from '../../src/net/host.ts'
+import { loadSigningCa, SigningCaError } from '../../src/tls/signing-ca.ts'
+import { caOptions, temporaryCa, temporaryDirectory } from '../support/temporary-ca.ts'
+
+const run = promisify(execFile)
+const host = (text: string) => parseHost(text) ?? expect.fail(`${text} is a host`)
+const modeOf = async (path: string): Promise<number> => (await stat(path)).mode & 0o777
+const inYears = (years: number) => () => new Date(Date.now() + years * 366 * 86_400_000)
+
+describe('the first start', () => {
+  it('makes a private key file and two public files, and nothing else', async () => {
+    const { ca, directory } = await temporaryCa()
+    expect(await readdir(join(directory, 'state'))).toEqual(['ca-key.pem'])
+    expect((await readdir(join(directory, 'public'))).toSorted()).toEqual(['bundle.pem', 'ca.pem'])
+    expect(await modeOf(join(directory, 'state'))).toBe(0o700)
+    expect(await modeOf(join(directory, 'state', 'ca-key.pem'))).toBe(0o600)
+    expect(await modeOf(join(directory, 'public', 'ca.pem'))).toBe(0o644)
+    expect(await modeOf(join(directory, 'public', 'bundle.pem'))).toBe(0o644)
+    expect(await readFile(join(directory, 'public', 'ca.pem'), 'utf8')).toBe(ca.certificatePem)
+    for (const name of ['ca.pem', 'bundle.pem']) {
+      expect(await readFile(join(directory, 'public', name), 'utf8')).not.toContain('PRIVATE')
+    }
+  })
+
+  it('puts the given roots and ours in the bundle', async () => {
+    const directory = await temporaryDirectory()
+    const roots = getCACertificates('bundled')
+    const ca = await loadSigningCa(caOptions(directory, { systemRoots: () => roots }))
+    const bundle = await readFile(join(directory, 'public', 'bundle.pem'), 'utf8')
+    const blocks = bundle.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n/g) ?? []
+    expect(blocks.length).toBe(roots.length + 1)
+    expect(blocks.at(-1)).toBe(ca.certificatePem)
+    expect(blocks.join('')).toBe(bundle)
+  })
+
+  it('names the CA by its key and lets it sign leaves only', async () => {
+    const { ca } = await temporaryCa()
+    const certificate = new X509Certificate(ca.certificatePem)
+    expect(certificate.subject).toMatch(/^CN=Sallyport CA [0-9a-f]{8}$/)
+    expect(certificate.issuer).toBe(certificate.subject)
+    expect(certificate.ca).toBe(true)
+    expect(certificate.validToDate).toEqual(ca.notAfter)
+    expect(certificate.verify(certificate.publicKey)).toBe(true)
+  })
+
+  it('ends with one CA when several processes start at once', async () => {
+    const directory = await temporaryDirectory()
+    const cas = await Promise.all(Array.from({ length: 8 }, () => loadSigningCa(caOptions(directory))))
+    expect(new Set(cas.map((ca) => ca.certificatePem)).size).toBe(1)
+    expect(await readdir(join(directory, 'state'))).toEqual(['ca-key.pem'])
+  })
+})
+
+describe('a later start', () => {
+  it('has the same CA, and puts missing public files back', async () => {
+    const { ca, directory } = await temporaryCa()
+    await rm(join(directory, 'public'), { recursive: true })
+    const again = await loadSigningCa(caOptions(directory))
+    expect(again.certificatePem).toBe(ca.certificatePem)
+    expect(await readFile(join(directory, 'public', 'ca.pem'), 'utf8')).toBe(ca.certificatePem)
+  })
+
+  const key = (directory: string): string => join(directory, 'state', 'ca-key.pem')
+  const damages: Record<string, [(directory: string) => Promise<void>, RegExp]> = {
+    'an empty key file': [(d) => writeFile(key(d), ''), /ca-key\.pem: holds no readable private key/],
+    'a key file of noise': [(d) => writeFile(key(d), Buffer.alloc(500, 0xff)), /holds no readable private key/],
+    'a key file cut in half': [
+      async (d) => writeFile(key(d), (await readFile(key(d))).subarray(0, 120)),
+      /holds no readable private key/,
+    ],
+    'a key file without its certificate': [
+      async (d) => writeFile(key(d), (await readFile(key(d), 'utf8')).split('-----BEGIN CERT')[0] ?? ''),
+      /holds no certificate/,
+    ],
+    'a key file with a damaged certificate': [
+      async (d) =>
+        writeFile(key(d), (await readFile(key(d), 'utf8')).replace(/(BEGIN CERTIFICATE-----\n.{20}).{30}/, '$1')),
+      /holds no certificate \(PEM\), or one that cannot be read/,
+    ],
+    'the certificate of another key': [
+      async (d) => {
+        const other = await temporaryCa()
+        const [own = ''] = (await readFile(key(d), 'utf8')).split('-----BEGIN CERT')
+        await writeFile(key(d), own + other.ca.certificatePem)
+      },
+      /do not belong together/,
+    ],
+    'a leaf in place of the CA': [
+      async (d) => {
+        const { ca } = await temporaryCa()
+        const leaf = ca.mint(host('good.test'))
+        await writeFile(key(d), leaf.key + leaf.certificate)
+      },
+      /not that of a CA/,
+    ],
+    'a directory in place of the key': [
+      async (d) => {
+        await rm(key(d))
+        await mkdir(key(d))
+      },
+      /ca-key\.pem: cannot be read/,
+    ],
+    'a key that others can read': [(d) => chmod(key(d), 0o640), /others can read or write it; chmod 600/],
+    'a state directory that others can enter': [(d) => chmod(join(d, 'state'), 0o755), /others can .* chmod 700/],
+    'a key that is gone while its certificate is still shown': [(d) => rm(key(d)), /the CA key is missing/],
+    'a public certificate of another CA': [
+      async (d) => writeFile(join(d, 'public', 'ca.pem'), (await temporaryCa()).ca.certificatePem),
+      /is not the certificate of our CA key/,
+    ],
+  }
+  it.each(Object.entries(damages))('is refused for %s, and changes nothing', async (_name, [damage, message]) => {
+    const { directory } = await temporaryCa()
+    await damage(directory)
+    const before = await snapshot(directory)
+    const error: unknown = await loadSigningCa(caOptions(directory)).catch((error: unknown) => error)
+    expect(error).toBeInstanceOf(SigningCaError)
+    expect(String(error)).toMatch(message)
+    expect(await snapshot(directory)).toEqual(before)
+  })
+
+  it('is refused after the CA has expired, and before it is valid', async () => {
+    const { directory } = await temporaryCa()
+    await expect(loadSigningCa(caOptions(directory, { now: inYears(11) }))).rejects.toThrow(/the CA expired on 20/)
+    await expect(loadSigningCa(caOptions(directory, { now: inYears(-1) }))).rejects.toThrow(/not valid before 20/)
+  })
+
+  it('is refused where the public directory would show the key', async () => {
+    const directory = await temporaryDirectory()
+    const state = join(directory, 'state')
+    for (const publicDirectory of [state, directory, '/']) {
+      const options = caOptions(directory, { publicDirectory, stateDirectory: state })
+      await expect(loadSigningCa(options)).rejects.toThrow(/must not hold/)
+    }
+    await loadSigningCa(caOptions(directory, { publicDirectory: join(state, 'public') }))
+  })
+})
+
+describe("an operator's own CA", () => {
+  it.each(['rsa:2048', 'ec:P-256', 'ec:P-384'])('of %s signs leaves that verify strictly', async (kind) => {
+    const directory = await temporaryDirectory()
+    const own = await ownCa(directory, kind)
+    const ca = await loadSigningCa(caOptions(directory, { own }))
+    expect(ca.certificatePem).toBe(new X509Certificate(await readFile(own.certificate)).toString())
+    expect(await readdir(join(directory, 'state'))).toEqual([])
+    const leaf = join(directory, 'leaf.pem')
+    await writeFile(leaf, ca.mint(host('good.test')).certificate)
+    await run('openssl', ['verify', '-x509_strict', '-CAfile', own.certificate, leaf])
+    expect(new X509Certificate(await readFile(leaf)).checkIssued(new X509Certificate(ca.certificatePem))).toBe(true)
+  })
+
+  it('replaces what the public directory showed before', async () => {
+    const { directory } = await temporaryCa()
+    const own = await ownCa(directory, 'ec:P-256')
+    const ca = await loadSigningCa(caOptions(directory, { own }))
+    expect(await readFile(join(directory, 'public', 'ca.pem'), 'utf8')).toBe(ca.certificatePem)
+  })
+
+  it('is refused with a key that is missing, another, writable by others, or shown', async () => {
+    const directory = await temporaryDirectory()
+    const own = await ownCa(directory, 'ec:P-256')
+    const load = (change: object) => loadSigningCa(caOptions(directory, { own: { ...own, ...change } }))
+    await expect(load({ key: join(directory, 'none.pem') })).rejects.toThrow(/none\.pem: cannot be read/)
+    const other = await ownCa(await temporaryDirectory(), 'ec:P-256')
+    await expect(load({ key: other.key })).rejects.toThrow(/do not belong together/)
+    await mkdir(join(directory, 'public'), { recursive: true })
+    const shown = join(directory, 'public', 'key.pem')
+    await writeFile(shown, await readFile(own.key))
+    await expect(load({ key: shown })).rejects.toThrow(/must not hold/)
+    await chmod(own.key, 0o666)
+    await expect(load({})).rejects.toThrow(/others can write it/)
+  })
+})
+
+async function ownCa(directory: string, kind: string): Promise<{ certificate: string; key: string }> {
+  const [type = '', size = ''] = kind.split(':')
+  const certificate = join(directory, 'own.pem')
+  const key = join(directory, 'own-key.pem')
+  const newKey = type === 'rsa' ? ['-newkey', kind] : ['-newkey', 'ec', '-pkeyopt', `ec_paramgen_curve:${size}`]
+  const subject = ['-subj', '/C=DE/O=Example GmbH/OU=Network/CN=Example Egress CA']
+  const usage = ['-addext', 'keyUsage=critical,keyCertSign,cRLSign']
+  await run('openssl', ['req', '-x509', ...newKey, '-nodes', '-keyout', key, '-out', certificate, ...subject, ...usage])
+  await Promise.all([chmod(key, 0o600), chmod(certificate, 0o644)])
+  return { certificate, key }
+}
+
+/** Every file below with its content, but for the directories themselves. */
+async function snapshot(directory: string): Promise<Record<string, string>> {
+  const files: Record<string, string> = {}
+  for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
+    if (entry.isFile()) files[entry.name] = (await readFile(join(entry.parentPath, entry.name))).toString('base64')
+  }
+  return files
+}

@@ -23,6 +23,8 @@ export async function deliver(
   permit: RequestPermit,
 ): Promise<Outcome> {
   const { facts } = exchange
+  if (permit.head.method === 'WEBSOCKET')
+    return deny('method_not_allowed', 'WebSocket handshakes are not forwarded yet')
   const equipped = await rooms.equip(permit, session)
   if (equipped.kind === 'deny') return equipped
   facts.credentials = equipped.used

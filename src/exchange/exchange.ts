@@ -15,7 +15,7 @@ import type { ResponseWriter } from '../upstream/forward.ts'
 import type { ActiveExchange, Connection } from './connection.ts'
 import type { Facts } from './facts.ts'
 import type { Outcome } from './outcome.ts'
-import { replyTo } from './reply.ts'
+import { type Reply, replyTo } from './reply.ts'
 import type { Rooms } from './rooms.ts'
 
 /** When a line says that an exchange is under way. */
@@ -115,16 +115,25 @@ export class Exchange implements ActiveExchange, ResponseWriter {
       this.abort()
       return this.#response.headersSent ? this.#response.statusCode : null
     }
+    // After an ambiguous head nobody knows where the next one begins.
+    if (reply.status === 400) this.connection.poisoned = true
+    this.#send(reply)
+    return reply.status
+  }
+
+  /** An answer of the proxy's own that is no refusal. */
+  say(reply: Reply): Outcome {
+    if (this.#left) return { kind: 'abandoned', detail: 'the client left before the answer' }
+    this.#send(reply)
+    return { kind: 'completed', status: reply.status }
+  }
+
+  #send(reply: Reply): void {
     const body = Buffer.from(reply.body)
     const fields = [...reply.fields, 'Content-Length', String(body.length)]
-    // After an ambiguous head nobody knows where the next one begins.
-    if (reply.status === 400) {
-      this.connection.poisoned = true
-      fields.push('Connection', 'close')
-    }
+    if (this.connection.poisoned) fields.push('Connection', 'close')
     this.#response.writeHead(reply.status, reply.reason, fields)
     this.#response.end(this.request.method === 'HEAD' ? undefined : body)
-    return reply.status
   }
 
   #leave(): void {

@@ -9,6 +9,7 @@ import { decideHost, type HostPermit } from '../policy/decide-host.ts'
 import { type Deny, deny } from '../policy/decision.ts'
 import type { LiveSession } from '../sessions/session.ts'
 import type { Connection } from './connection.ts'
+import { isEgressLocal } from './egress-local.ts'
 import type { Facts } from './facts.ts'
 import { beginFacts, finishFacts, identify, noteSession } from './handle-request.ts'
 import { openIntercepted } from './open-intercepted.ts'
@@ -71,6 +72,8 @@ async function walk(rooms: Rooms, connect: Connect, request: IncomingMessage): P
   if (!rooms.sink.accepting()) return deny('decision_unavailable', 'the record cannot be written')
 
   const live = who.permit
+  // Some clients open a tunnel for plain HTTP too; nothing is dialled for this one, the request inside is answered by us.
+  if (isEgressLocal(authority)) return openIntercepted(rooms, connect, live, authority, null)
   const where = decideHost(live.current, authority)
   if (where.kind === 'deny') return tellDenied(rooms, connect, live, authority, where)
   facts.wouldDeny = where.permit.wouldDeny

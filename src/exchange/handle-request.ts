@@ -9,6 +9,7 @@ import { type Decision, deny } from '../policy/decision.ts'
 import type { LiveSession } from '../sessions/session.ts'
 import type { Connection } from './connection.ts'
 import { deliver } from './deliver.ts'
+import { describeEgress, isEgressLocal } from './egress-local.ts'
 import { Exchange } from './exchange.ts'
 import { Facts } from './facts.ts'
 import type { Outcome } from './outcome.ts'
@@ -56,10 +57,22 @@ export function beginFacts(rooms: Rooms, connection: Connection, kind: Facts['ki
 
 export function finishFacts(rooms: Rooms, facts: Facts, outcome: Outcome, status: number | null): void {
   rooms.sink.append(facts.finalRecord(outcome, status, performance.now()))
-  const counters = facts.session?.counters
-  if (counters === undefined) return
-  if (outcome.kind === 'deny') counters.denied++
-  else counters.allowed++
+  const { session, authority, method, path, decisionId } = facts
+  if (session === null) return
+  const { counters } = session
+  if (outcome.kind === 'deny') {
+    counters.denied++
+    const { reason } = outcome
+    rooms.denials.note(session, {
+      time: new Date(facts.wallStart).toISOString(),
+      decisionId,
+      host: authority?.host.name ?? null,
+      port: authority?.port ?? null,
+      method,
+      path,
+      reason,
+    })
+  } else counters.allowed++
   counters.bytesUp += facts.bytesUp
   counters.bytesDown += facts.bytesDown
 }
@@ -92,6 +105,8 @@ async function walk(rooms: Rooms, exchange: Exchange): Promise<Outcome> {
   if ('kind' in head) return deny(head.reason, head.detail)
   if (who.kind === 'deny') return who
   if (refusal !== null) return refusal
+  if (isEgressLocal(head.authority))
+    return exchange.say(describeEgress(head, who.permit.current, rooms.denials.of(who.permit)))
   if (!rooms.sink.accepting()) return deny('decision_unavailable', 'the record cannot be written')
 
   // One snapshot for the whole exchange: a reload in the middle changes nothing that was decided.

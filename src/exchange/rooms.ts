@@ -12,6 +12,7 @@ import type { Resolve } from '../upstream/resolve.ts'
 import type { ClientTrust } from './client-trust.ts'
 import type { Connection, ConnectionLimits } from './connection.ts'
 import type { Deadlines } from './deadlines.ts'
+import type { RecentDenials } from './egress-local.ts'
 import type { RecordSink } from './record.ts'
 
 export type WalkLimits = ConnectionLimits & {
@@ -39,6 +40,7 @@ export type Rooms = {
   /** Reads HTTP from a socket, as the connection it is given. */
   readonly serve: (connection: Connection, early: Buffer) => void
   readonly trust: ClientTrust
+  readonly denials: RecentDenials
   readonly deadlines: Deadlines
   readonly limits: WalkLimits
   readonly nextDecisionId: () => string

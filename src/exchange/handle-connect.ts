@@ -11,7 +11,7 @@ import type { LiveSession } from '../sessions/session.ts'
 import type { Connection } from './connection.ts'
 import { isEgressLocal } from './egress-local.ts'
 import type { Facts } from './facts.ts'
-import { beginFacts, finishFacts, identify, noteSession } from './handle-request.ts'
+import { beginFacts, finishFacts, identify, noteSession, slowLoop } from './handle-request.ts'
 import { openIntercepted } from './open-intercepted.ts'
 import { openTunnel } from './open-tunnel.ts'
 import type { Outcome } from './outcome.ts'
@@ -55,6 +55,7 @@ export async function handleConnect(
     if (opened.outcome !== null) finishFacts(rooms, facts, opened.outcome, opened.status)
     return
   }
+  if (opened.kind === 'deny') await slowLoop(rooms, facts, opened)
   const status = refuse(rooms, connect, opened, request.httpVersion)
   finishFacts(rooms, facts, opened, status)
 }

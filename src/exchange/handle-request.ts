@@ -1,11 +1,12 @@
 /** One request, door to door. Whatever happens inside, it is answered once and recorded once. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fieldValues } from '../net/fields.ts'
 import { parseRequestHead } from '../net/request-head.ts'
 import { decideHost } from '../policy/decide-host.ts'
 import { decideRequest } from '../policy/decide-request.ts'
-import { type Decision, deny } from '../policy/decision.ts'
+import { type Decision, type Deny, deny } from '../policy/decision.ts'
 import type { LiveSession } from '../sessions/session.ts'
 import type { Connection } from './connection.ts'
 import { deliver } from './deliver.ts'
@@ -31,6 +32,7 @@ export async function handleRequest(
     outcome = { kind: 'fault', error }
   }
   outcome = exchange.interruption ?? outcome
+  if (outcome.kind === 'deny') await slowLoop(rooms, exchange.facts, outcome)
   let status: number | null = null
   try {
     status = exchange.reply(outcome)
@@ -41,6 +43,21 @@ export async function handleRequest(
     finishFacts(rooms, exchange.facts, outcome, status)
     connection.finish()
   }
+}
+
+/** A session that repeats a refused request gets each answer a little later. */
+export async function slowLoop(rooms: Rooms, facts: Facts, { reason }: Deny): Promise<void> {
+  if (facts.session === null) return
+  const { authority, method, path } = facts
+  const waitMs = rooms.loopDelayMs({
+    session: facts.session.id,
+    reason,
+    host: authority?.host.name ?? null,
+    port: authority?.port ?? null,
+    method,
+    path,
+  })
+  if (waitMs > 0) await delay(waitMs)
 }
 
 export function beginFacts(rooms: Rooms, connection: Connection, kind: Facts['kind']): Facts {

@@ -12,6 +12,7 @@ import type { Resolve } from '../upstream/resolve.ts'
 import type { ClientTrust } from './client-trust.ts'
 import type { Connection, ConnectionLimits } from './connection.ts'
 import type { Deadlines } from './deadlines.ts'
+import type { DenialLoops } from './denial-loops.ts'
 import type { RecentDenials } from './egress-local.ts'
 import type { RecordSink } from './record.ts'
 
@@ -36,6 +37,8 @@ export type Rooms = {
   readonly poolsOf: (session: LiveSession) => SessionPools
   /** 8 Record. */
   readonly sink: RecordSink
+  /** Milliseconds that the answer to a refusal waits, when it is one of a loop. */
+  readonly loopDelayMs: DenialLoops['delayMs']
 
   /** Reads HTTP from a socket, as the connection it is given. */
   readonly serve: (connection: Connection, early: Buffer) => void

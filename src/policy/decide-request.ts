@@ -12,6 +12,7 @@ import { allow, type Decision, type Deny, deny } from './decision.ts'
 import { findForeignCredential } from './foreign-credential.ts'
 import { readingsOf } from './path-pattern.ts'
 import type { ForeignCredentials, Grant, Rule } from './policy.ts'
+import { matchesMethod, matchesRule } from './rule-match.ts'
 
 class RequestPermit {
   readonly #minted = true
@@ -50,11 +51,10 @@ export function decideRequest(grant: Grant, permit: HostPermit, head: RequestHea
 
   const matching: Rule[] = []
   for (const rule of candidates) {
-    if (rule.action === 'allow') {
-      if (matchesAll(rule, head, readings)) matching.push(rule)
-    } else if (matchesAny(rule, head, readings)) {
+    if (!matchesRule(rule, head, readings)) continue
+    if (rule.action === 'deny')
       return deny('denied_by_rule', `${head.method} ${permit.authority.text} by ${rule.id}`, rule.id)
-    }
+    matching.push(rule)
   }
 
   if (matching.length === 0) {
@@ -107,47 +107,6 @@ function finish(grant: Grant, permit: HostPermit, head: RequestHead, found: Foun
       wouldDeny: found.wouldDeny,
     }),
   )
-}
-
-/** An allow must hold in every reading of the path. */
-function matchesAll(rule: Rule, head: RequestHead, readings: readonly string[]): boolean {
-  return (
-    matchesMethod(rule, head) &&
-    matchesQuery(rule, head) &&
-    (rule.paths === null || readings.every((path) => rule.paths?.some((pattern) => pattern.matches(path))))
-  )
-}
-
-/** A deny holds when any reading of the path meets it. */
-function matchesAny(rule: Rule, head: RequestHead, readings: readonly string[]): boolean {
-  return (
-    matchesMethod(rule, head) &&
-    matchesQuery(rule, head) &&
-    (rule.paths === null || rule.paths.some((pattern) => readings.some((path) => pattern.matches(path))))
-  )
-}
-
-function matchesMethod(rule: Rule, head: RequestHead): boolean {
-  return rule.methods === null || rule.methods.has(head.method)
-}
-
-/** Each named parameter must be there exactly once, spelled as the rule spells it. */
-function matchesQuery(rule: Rule, head: RequestHead): boolean {
-  if (rule.query === null) return true
-  const pairs = (head.query ?? '').split('&')
-  for (const [name, value] of rule.query) {
-    const found = pairs.filter((pair) => decoded(pair.split('=', 1)[0] ?? '') === name)
-    if (found.length !== 1 || found[0] !== `${name}=${value}`) return false
-  }
-  return true
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text.replaceAll('+', ' '))
-  } catch {
-    return text
-  }
 }
 
 function nearestMiss(candidates: readonly Rule[], head: RequestHead): Deny {

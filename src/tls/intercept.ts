@@ -11,6 +11,7 @@
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { Host } from '../net/host.ts'
+import { readClientHello } from './client-hello.ts'
 import type { LeafCache, LeafPurpose } from './leaf-cache.ts'
 
 export type Interception =
@@ -38,11 +39,11 @@ export function createIntercept(options: {
     }
     if (first.length > 0) socket.unshift(first)
     const tls = new TLSSocket(socket, { isServer: true, secureContext, ALPNProtocols: ['http/1.1'] })
-    return handshake(tls, socket, options.handshakeTimeoutMs)
+    return handshake(tls, socket, first, options.handshakeTimeoutMs)
   }
 }
 
-function handshake(tls: TLSSocket, socket: Socket, timeoutMs: number): Promise<Interception> {
+function handshake(tls: TLSSocket, socket: Socket, first: Buffer, timeoutMs: number): Promise<Interception> {
   return new Promise((resolve) => {
     let ended = false
     const end = (outcome: Interception): void => {
@@ -56,7 +57,7 @@ function handshake(tls: TLSSocket, socket: Socket, timeoutMs: number): Promise<I
       resolve(outcome)
     }
     const deadline = setTimeout(() => end(failed('the TLS handshake took too long')), timeoutMs)
-    tls.once('secure', () => end({ kind: 'open', socket: tls, serverName: serverNameOf(tls) }))
+    tls.once('secure', () => end({ kind: 'open', socket: tls, serverName: serverNameOf(tls, first) }))
     tls.once('close', () => end(failed('the client closed the connection during the handshake')))
     tls.on('error', (error) => end(failed(error.message)))
     // A server's TLSSocket without a tls.Server tells of TLS errors by this event alone. After the handshake it would
@@ -68,10 +69,15 @@ function handshake(tls: TLSSocket, socket: Socket, timeoutMs: number): Promise<I
   })
 }
 
-/** Node says `false` where the client gave no name. */
-function serverNameOf(tls: TLSSocket): string | null {
+/** The name as OpenSSL read it. Node says `false` where the client gave none. */
+function serverNameOf(tls: TLSSocket, first: Buffer): string | null {
   const name: unknown = 'servername' in tls ? tls.servername : null
-  return typeof name === 'string' && name !== '' ? name : null
+  if (typeof name === 'string' && name !== '') return name
+  // OpenSSL forgets the name when a TLS 1.2 session is resumed. The hello still says it, and the session itself proves
+  // the host: its ticket is good for the context of that name alone.
+  if (!tls.isSessionReused()) return null
+  const hello = readClientHello(first)
+  return hello.kind === 'hello' ? hello.serverName : null
 }
 
 // RFC 8446 §6.2: the alerts that speak of a certificate, as OpenSSL names them. Clients differ in which they send.

@@ -9,6 +9,7 @@ import { createLeafCache, type LeafCache } from '../../src/tls/leaf-cache.ts'
 import type { SigningCa } from '../../src/tls/signing-ca.ts'
 import { interceptingServer } from '../support/intercepting-server.ts'
 import { temporaryCa } from '../support/temporary-ca.ts'
+import { needs } from '../support/tools.ts'
 
 const host = (text: string): Host => parseHost(text) ?? expect.fail(`${text} is a host`)
 const goodHost = host('good.test')
@@ -119,7 +120,8 @@ describe('a client that trusts the CA', () => {
 })
 
 describe('a client that does not', () => {
-  it.each(['-tls1_2', '-tls1_3'])('is known by its alert (%s)', async (version) => {
+  it.for(['-tls1_2', '-tls1_3'])('is known by its alert (%s)', async (version, context) => {
+    await needs(context, 'openssl')
     await using server = await world()
     const target = ['-connect', `127.0.0.1:${server.port}`, '-servername', 'good.test']
     execFile('openssl', ['s_client', version, '-verify_return_error', '-no-CAfile', ...target], () => undefined)

@@ -8,6 +8,7 @@ import { describe, expect, it } from 'vitest'
 import { parseHost } from '../../src/net/host.ts'
 import { loadSigningCa, SigningCaError } from '../../src/tls/signing-ca.ts'
 import { caOptions, temporaryCa, temporaryDirectory } from '../support/temporary-ca.ts'
+import { needs } from '../support/tools.ts'
 
 const run = promisify(execFile)
 const host = (text: string) => parseHost(text) ?? expect.fail(`${text} is a host`)
@@ -143,7 +144,8 @@ describe('a later start', () => {
 })
 
 describe("an operator's own CA", () => {
-  it.each(['rsa:2048', 'ec:P-256', 'ec:P-384'])('of %s signs leaves that verify strictly', async (kind) => {
+  it.for(['rsa:2048', 'ec:P-256', 'ec:P-384'])('of %s signs leaves that verify strictly', async (kind, context) => {
+    await needs(context, 'openssl')
     const directory = await temporaryDirectory()
     const own = await ownCa(directory, kind)
     const ca = await loadSigningCa(caOptions(directory, { own }))
@@ -155,14 +157,16 @@ describe("an operator's own CA", () => {
     expect(new X509Certificate(await readFile(leaf)).checkIssued(new X509Certificate(ca.certificatePem))).toBe(true)
   })
 
-  it('replaces what the public directory showed before', async () => {
+  it('replaces what the public directory showed before', async (context) => {
+    await needs(context, 'openssl')
     const { directory } = await temporaryCa()
     const own = await ownCa(directory, 'ec:P-256')
     const ca = await loadSigningCa(caOptions(directory, { own }))
     expect(await readFile(join(directory, 'public', 'ca.pem'), 'utf8')).toBe(ca.certificatePem)
   })
 
-  it('is refused with a key that is missing, another, writable by others, or shown', async () => {
+  it('is refused with a key that is missing, another, writable by others, or shown', async (context) => {
+    await needs(context, 'openssl')
     const directory = await temporaryDirectory()
     const own = await ownCa(directory, 'ec:P-256')
     const load = (change: object) => loadSigningCa(caOptions(directory, { own: { ...own, ...change } }))

@@ -65,7 +65,7 @@ export async function firstBytes(socket: Socket): Promise<Buffer> {
   let bytes = Buffer.alloc(0)
   while (readClientHello(bytes).kind === 'more' && !socket.readableEnded && !socket.destroyed) {
     const chunk = socket.read() as Buffer | null
-    if (chunk === null) await Promise.race([once(socket, 'readable'), once(socket, 'close')])
+    if (chunk === null) await new Promise((resolve) => socket.once('readable', resolve).once('close', resolve))
     else bytes = Buffer.concat([bytes, chunk])
   }
   return bytes

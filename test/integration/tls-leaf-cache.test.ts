@@ -1,9 +1,9 @@
 import { X509Certificate } from 'node:crypto'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { type Host, parseHost } from '../../../src/net/host.ts'
-import { createLeafCache, type LeafCache, type LeafCacheOptions } from '../../../src/tls/leaf-cache.ts'
-import type { Leaf, SigningCa } from '../../../src/tls/signing-ca.ts'
-import { temporaryCa } from '../../support/temporary-ca.ts'
+import { type Host, parseHost } from '../../src/net/host.ts'
+import { createLeafCache, type LeafCache, type LeafCacheOptions } from '../../src/tls/leaf-cache.ts'
+import type { Leaf, SigningCa } from '../../src/tls/signing-ca.ts'
+import { temporaryCa } from '../support/temporary-ca.ts'
 
 const dayMs = 86_400_000
 const host = (text: string): Host => parseHost(text) ?? expect.fail(`${text} is a host`)

@@ -6,7 +6,8 @@
  */
 
 import { hostField } from './authority.ts'
-import { isHopByHop } from './fields.ts'
+import { foldName, isHopByHop } from './fields.ts'
+import { withoutParameters } from './query.ts'
 import { type BodyFraming, nominatedFields, type RequestHead } from './request-head.ts'
 
 export type OutboundHead = {
@@ -71,4 +72,26 @@ export function headBytes(head: OutboundHead): number {
   let bytes = head.method.length + head.target.length + head.host.length + 20
   for (const text of head.fields) bytes += text.length + 2
   return bytes
+}
+
+/** With the query parameter set to one value, whatever stood there under that name, however it was spelled, before. */
+export function withQueryParameter(head: OutboundHead, name: string, value: string): OutboundHead {
+  const { path, query } = splitTarget(
+    withoutQueryParameters(head, (found) => foldName(found) === foldName(name)).target,
+  )
+  const set = `${encodeURIComponent(name)}=${encodeURIComponent(value)}`
+  return { ...head, target: `${path}?${query === null || query === '' ? set : `${query}&${set}`}` }
+}
+
+export function withoutQueryParameters(head: OutboundHead, isDoomed: (name: string) => boolean): OutboundHead {
+  const { path, query } = splitTarget(head.target)
+  const kept = withoutParameters(query, isDoomed)
+  return { ...head, target: kept === null ? path : `${path}?${kept}` }
+}
+
+function splitTarget(target: string): { readonly path: string; readonly query: string | null } {
+  const question = target.indexOf('?')
+  return question < 0
+    ? { path: target, query: null }
+    : { path: target.slice(0, question), query: target.slice(question + 1) }
 }

@@ -1,0 +1,121 @@
+/**
+ * The configured credentials of this gateway: who they are for, where their secrets come from, what sandboxes hold instead.
+ *
+ * Promises: a secret is read when a permitted request needs it and not before; a problem is logged once, when it begins
+ * and when it ends, and never with the value.
+ */
+
+import type { DomainPattern } from '../policy/domain-pattern.ts'
+import type { Credential, SecretReference } from './credential-schema.ts'
+import { makePlaceholder } from './placeholder.ts'
+import type { Secret } from './secret.ts'
+import type { SecretSource, SecretWorld } from './secret-source.ts'
+import { secretSources } from './sources/index.ts'
+
+export type CredentialHosts = { readonly hosts: readonly DomainPattern[]; readonly unsafeWildcardHosts: boolean }
+
+export type CredentialHealth = {
+  readonly name: string
+  readonly kind: string
+  readonly available: boolean
+  /** For the operator; null when it is available. */
+  readonly problem: string | null
+}
+
+export type CredentialBookOptions = {
+  readonly credentials: readonly Credential[]
+  /** 32 bytes that stay the same over restarts and replicas: placeholders are made from it. */
+  readonly placeholderKey: Buffer
+  readonly world: SecretWorld
+  readonly log: (message: string) => void
+}
+
+type Entry = { readonly credential: Credential; readonly source: SecretSource; told: string | null }
+
+export class CredentialBook {
+  readonly #entries: ReadonlyMap<string, Entry>
+  readonly #placeholderKey: Buffer
+  readonly #log: (message: string) => void
+
+  constructor({ credentials, placeholderKey, world, log }: CredentialBookOptions) {
+    this.#placeholderKey = placeholderKey
+    this.#log = log
+    this.#entries = new Map(
+      credentials.map((credential) => {
+        const source = openSource(credential.secret, credential, world)
+        return [credential.name, { credential, source, told: null }]
+      }),
+    )
+  }
+
+  get(name: string): Credential | undefined {
+    return this.#entries.get(name)?.credential
+  }
+
+  names(): readonly string[] {
+    return [...this.#entries.keys()]
+  }
+
+  /** For the policy compiler: a rule may only use a credential on these. */
+  hosts(): ReadonlyMap<string, CredentialHosts> {
+    return new Map([...this.#entries].map(([name, { credential }]) => [name, credential]))
+  }
+
+  /** The secret as it is now; null when there is none to be had. */
+  async secretOf(name: string): Promise<Secret | null> {
+    const entry = this.#entries.get(name)
+    if (entry === undefined) return null
+    const secret = await entry.source.read()
+    const problem = secret === null ? (entry.source.problem() ?? 'is not available') : null
+    if (problem !== entry.told) this.#log(`credential ${name}: ${problem ?? 'available again'}`)
+    entry.told = problem
+    return secret
+  }
+
+  /** Slot of the session's policy to what its sandbox holds there; slots that nothing fills have none. */
+  placeholdersFor(sessionId: string, slots: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+    const placeholders = new Map<string, string>()
+    for (const [slot, name] of slots) {
+      const placeholder = this.#placeholder(sessionId, name)
+      if (placeholder !== null) placeholders.set(slot, placeholder)
+    }
+    return placeholders
+  }
+
+  /** Variables of the sandbox that hold placeholders. `names`: the credentials the session has; of two for one variable the first. */
+  environmentFor(sessionId: string, names: Iterable<string> = this.#entries.keys()): ReadonlyMap<string, string> {
+    const environment = new Map<string, string>()
+    for (const name of names) {
+      const variable = this.get(name)?.placeholder?.env
+      const placeholder = this.#placeholder(sessionId, name)
+      if (variable !== undefined && placeholder !== null && !environment.has(variable))
+        environment.set(variable, placeholder)
+    }
+    return environment
+  }
+
+  /** Reads every secret once. */
+  async health(): Promise<readonly CredentialHealth[]> {
+    const health: CredentialHealth[] = []
+    for (const [name, { credential, source }] of this.#entries) {
+      const available = (await this.secretOf(name)) !== null
+      health.push({ name, kind: credential.kind, available, problem: available ? null : source.problem() })
+    }
+    return health
+  }
+
+  close(): void {
+    for (const { source } of this.#entries.values()) source.close()
+  }
+
+  #placeholder(sessionId: string, name: string): string | null {
+    const shape = this.get(name)?.placeholder?.shape
+    return shape === undefined ? null : makePlaceholder(shape, this.#placeholderKey, sessionId, name)
+  }
+}
+
+function openSource({ source, reference }: SecretReference, credential: Credential, world: SecretWorld): SecretSource {
+  const kind = secretSources.find(({ key }) => key === source)
+  if (kind === undefined) throw new Error(`no secret source is called ${source}`)
+  return kind.open(reference, credential, world)
+}

@@ -1,0 +1,72 @@
+/**
+ * Contract of a credential kind: one way to present a secret to an origin.
+ *
+ * Promises of every kind (held by test/conformance/credential-kind.suite.ts): unknown keys are refused; what the client sent
+ * in a place the kind writes to does not survive, however it was spelled; the secret is in the head exactly once, and
+ * applying twice does not make it two.
+ */
+
+import { type Static, type TObject, type TProperties, Type } from 'typebox'
+import { Value } from 'typebox/value'
+import type { OutboundHead } from '../net/outbound-head.ts'
+import type { Secret } from './secret.ts'
+import { type Parsed, type Problem, problemsOf } from './shape-problems.ts'
+
+/** Places a kind writes to. Stripped from the client's request first, so ours always wins. */
+export type Owned = { readonly fields: readonly string[]; readonly parameters: readonly string[] }
+
+export type CredentialKind<Spec> = {
+  readonly kind: string
+  /** The keys of an entry that only this kind has. */
+  readonly schema: TObject
+  /** Turns those keys into a Spec, or says everything that is wrong with them. */
+  readonly parse: (raw: unknown) => Parsed<Spec>
+  readonly owns: (spec: Spec) => Owned
+  /** Pure: the secret has already been fetched. */
+  readonly apply: (head: OutboundHead, spec: Spec, secret: Secret) => OutboundHead
+}
+
+/** A kind with its spec: all that the walk needs of it. */
+export type Presentation = {
+  readonly owns: Owned
+  readonly apply: (head: OutboundHead, secret: Secret) => OutboundHead
+}
+
+/** A kind whose spec nobody outside it sees, so that kinds of different specs fit one list. */
+export type AnyCredentialKind = {
+  readonly kind: string
+  readonly schema: TObject
+  readonly parse: (raw: unknown) => Parsed<Presentation>
+}
+
+export function sealKind<Spec>(kind: CredentialKind<Spec>): AnyCredentialKind {
+  return {
+    kind: kind.kind,
+    schema: kind.schema,
+    parse: (raw) => {
+      const parsed = kind.parse(raw)
+      if (parsed.kind === 'problems') return parsed
+      const { spec } = parsed
+      return {
+        kind: 'parsed',
+        spec: { owns: kind.owns(spec), apply: (head, secret) => kind.apply(head, spec, secret) },
+      }
+    },
+  }
+}
+
+/** The keys of a kind; all others are errors. */
+export function kindKeys<Keys extends TProperties>(keys: Keys) {
+  return Type.Object(keys, { additionalProperties: false })
+}
+
+/** For kinds whose schema says everything but what `check` adds. */
+export function parseKeys<Schema extends TObject>(
+  schema: Schema,
+  raw: unknown,
+  check: (spec: Static<Schema>) => Problem[] = () => [],
+): Parsed<Static<Schema>> {
+  if (!Value.Check(schema, raw)) return { kind: 'problems', problems: problemsOf(schema, raw) }
+  const problems = check(raw)
+  return problems.length > 0 ? { kind: 'problems', problems } : { kind: 'parsed', spec: raw }
+}

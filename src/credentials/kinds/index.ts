@@ -1,0 +1,14 @@
+/** Every credential kind. A new one is a file beside this and a line here. */
+
+import { type AnyCredentialKind, sealKind } from '../credential-kind.ts'
+import { basic } from './basic.ts'
+import { bearer } from './bearer.ts'
+import { header } from './header.ts'
+import { query } from './query.ts'
+
+export const credentialKinds: readonly AnyCredentialKind[] = [
+  sealKind(basic),
+  sealKind(bearer),
+  sealKind(header),
+  sealKind(query),
+]

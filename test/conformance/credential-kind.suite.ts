@@ -1,0 +1,150 @@
+/**
+ * What every credential kind promises. A kind joins by a line in the table of the test beside this file.
+ *
+ * HDR-01, HDR-03, HDR-04 and SEC-26 of the hostile cases run here, through the real walk of decisions.
+ */
+
+import { inspect } from 'node:util'
+import { describe, expect, test } from 'vitest'
+import { parseRequestHead } from '../../src/net/request-head.ts'
+import type { OutboundHead } from '../../src/net/outbound-head.ts'
+import type { AnyCredentialKind } from '../../src/credentials/credential-kind.ts'
+import { CredentialBook } from '../../src/credentials/credential-book.ts'
+import { parseCredentials } from '../../src/credentials/credential-schema.ts'
+import { createEquip } from '../../src/credentials/equip.ts'
+import { parseSecret } from '../../src/credentials/secret.ts'
+import { allowed, authority, grantWith, requestHead } from './credential-walk.ts'
+
+export type KindExample = {
+  /** The kind's own keys. */
+  readonly keys: Readonly<Record<string, unknown>>
+  /** What the origin must see. */
+  readonly rendered: string
+  /** Keys that must not parse, each with its complaint. */
+  readonly bad: readonly (readonly [complaint: string, keys: Readonly<Record<string, unknown>>])[]
+  /** Fields and parameters the kind writes to. */
+  readonly field: string | null
+  readonly parameter: string | null
+}
+
+export const secretText = 'sk-real$&-0123456789/+=%?x'
+const theirs = 'ATTACKER'
+
+export function credentialKindSuite(kind: AnyCredentialKind, example: KindExample): void {
+  const entry = { name: 'account', kind: kind.kind, secret: { env: 'KEY' }, hosts: ['api.good.test'], ...example.keys }
+
+  async function send(fields: readonly string[], query: string): Promise<OutboundHead> {
+    const logged: string[] = []
+    const equip = createEquip(bookOf(entry, logged))
+    const grant = grantWith({ credential: 'slot', foreignCredentials: 'strip' })
+    const permit = allowed(grant, requestHead(fields, query))
+    const equipped = await equip(permit, { credentials: new Map([['slot', 'account']]) })
+    if (equipped.kind === 'deny') throw new Error(equipped.detail)
+    expect(equipped.used).toEqual(['account'])
+    for (const shown of [JSON.stringify(equipped.drops), JSON.stringify(equipped.used), ...logged]) {
+      expect(shown).not.toContain(secretText)
+      expect(shown).not.toContain(theirs)
+    }
+    return equipped.head
+  }
+
+  describe(`credential kind ${kind.kind}`, () => {
+    test('parses its own keys and refuses every other', () => {
+      expect(kind.parse(example.keys).kind).toBe('parsed')
+      expect(kind.parse({ ...example.keys, extra: 1 })).toMatchObject({ kind: 'problems' })
+      for (const raw of [null, 7, 'text', []]) expect(kind.parse(raw).kind).toBe('problems')
+      expect(parseCredentials([{ ...entry, value: secretText }])).toMatchObject({ kind: 'issues' })
+    })
+
+    for (const [complaint, keys] of example.bad)
+      test(`refuses ${complaint}`, () => expect(kind.parse(keys)).toMatchObject({ kind: 'problems' }))
+
+    test('puts the secret on exactly once, where it belongs', async () => {
+      const head = await send(['Accept', '*/*'], 'a=1')
+      expect(timesIn(head, example.rendered)).toBe(1)
+      expect(head.host).toBe('api.good.test')
+    })
+
+    test('applying twice is applying once', () => {
+      const parsed = kind.parse(example.keys)
+      const secret = parseSecret(secretText, { unsafeShortSecret: false })
+      if (parsed.kind === 'problems' || typeof secret === 'string') throw new Error('example does not parse')
+      const bare: OutboundHead = { method: 'GET', target: '/v1?a=1', host: 'h', fields: [], body: { kind: 'none' } }
+      const once = parsed.spec.apply(bare, secret)
+      expect(parsed.spec.apply(once, secret)).toEqual(once)
+      expect(timesIn(once, example.rendered)).toBe(1)
+    })
+
+    for (const field of foreignFields(example.field)) {
+      test(`what the client sent as ${field} does not survive, be it there once, twice or empty`, async () => {
+        const head = await send([field, theirs, 'X-Kept', 'yes', field, `Bearer ${theirs}`, field, ''], 'a=1')
+        expect(JSON.stringify(head)).not.toContain(theirs)
+        expect(head.fields).toContain('X-Kept')
+        expect(timesIn(head, example.rendered)).toBe(1)
+        const same = head.fields.filter((name, i) => i % 2 === 0 && name.toLowerCase() === field.toLowerCase())
+        expect(same.length).toBeLessThanOrEqual(field.toLowerCase() === example.field?.toLowerCase() ? 1 : 0)
+      })
+    }
+
+    for (const parameter of foreignParameters(example.parameter)) {
+      test(`what the client sent as ?${parameter} does not survive`, async () => {
+        const head = await send([], `${parameter}=${theirs}&kept=%2F1;${parameter}=${theirs}&${parameter}`)
+        expect(head.target).not.toContain(theirs)
+        expect(head.target).toMatch(/^\/v1\?kept=%2F1(?:&|$)/)
+        expect(timesIn(head, example.rendered)).toBe(1)
+      })
+    }
+
+    // HDR-01: a client that nominates the field we add would strip our credential, or smuggle its own past us.
+    for (const nominated of ['authorization', 'close, X-Api-Key', 'x-goog-api-key, x-thing', 'x-secret-thing']) {
+      test(`Connection: ${nominated} does not take ours away`, async () => {
+        const fields = ['Host', 'api.good.test', 'Connection', nominated]
+        const raw = { method: 'GET', target: '/v1', httpVersion: '1.1', fields }
+        const head = parseRequestHead(raw, { kind: 'tunnel', scheme: 'https', authority })
+        if ('kind' in head) return expect(head.reason).toBe('malformed_request')
+        expect(timesIn(await send(fields, ''), example.rendered)).toBe(1)
+      })
+    }
+
+    test('nothing that prints shows the secret', () => {
+      const book = bookOf(entry, [])
+      const secret = parseSecret(secretText, { unsafeShortSecret: false })
+      const parsed = parseCredentials([entry])
+      for (const one of [book, secret, parsed, { secret }, [secret], new Error('x', { cause: secret })])
+        for (const shown of [inspect(one, { depth: 9, showHidden: true }), JSON.stringify(one)])
+          expect(shown).not.toContain(secretText)
+    })
+  })
+}
+
+function bookOf(entry: unknown, logged: string[]): CredentialBook {
+  const parsed = parseCredentials([entry])
+  if (parsed.kind === 'issues') throw new Error(JSON.stringify(parsed.issues))
+  return new CredentialBook({
+    credentials: parsed.credentials,
+    placeholderKey: Buffer.alloc(32, 7),
+    world: { variable: (name) => (name === 'KEY' ? secretText : undefined), now: () => 0 },
+    log: (message) => logged.push(message),
+  })
+}
+
+function timesIn(head: OutboundHead, text: string): number {
+  return [head.target, ...head.fields].join('\n').split(text).length - 1
+}
+
+function foreignFields(own: string | null): string[] {
+  const known = ['Authorization', 'x-api-key', 'Api-Key', 'PRIVATE-TOKEN', 'x-goog-api-key', 'Cookie']
+  return [...new Set([...known, ...(own === null ? [] : [own])].flatMap(spellingsOf))]
+}
+
+function spellingsOf(name: string): string[] {
+  const upper = name.toUpperCase()
+  const folded = [name.replaceAll('-', '_'), name.replaceAll('-', '.'), `${name}_`, `_${name}`]
+  return [name, upper, name.toLowerCase(), ...folded, `HTTP_${upper.replaceAll('-', '_')}`]
+}
+
+function foreignParameters(own: string | null): string[] {
+  const escaped = (text: string): string => text.replace(/./, (first) => `%${first.charCodeAt(0).toString(16)}`)
+  const names = ['key', 'api_key', 'access_token', ...(own === null ? [] : [own])]
+  return [...new Set(names.flatMap((name) => [name, name.toUpperCase(), escaped(name), name.replaceAll('_', '-')]))]
+}

@@ -41,7 +41,7 @@ export function signatureOf(key: KeyObject): { readonly oid: string; readonly di
 }
 
 /** RFC 7093 §2 (1): the leftmost 160 bits of the SHA-256 of the public key's bits. */
-export function keyIdOf(key: KeyObject): ArrayBuffer {
+function keyIdOf(key: KeyObject): ArrayBuffer {
   const bits = Buffer.from(publicKeyInfo(key).subjectPublicKey)
   return arrayBuffer(createHash('sha256').update(bits).digest().subarray(0, 20))
 }

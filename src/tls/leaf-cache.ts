@@ -16,7 +16,7 @@ import type { SigningCa } from './signing-ca.ts'
 /** What the leaf is for: traffic that may pass, or a refusal told inside TLS. */
 export type LeafPurpose = 'allowed' | 'denied'
 
-export type LeafCacheStats = {
+type LeafCacheStats = {
   readonly hits: number
   readonly misses: number
   readonly evictions: number

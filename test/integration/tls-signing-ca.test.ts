@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
-import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { getCACertificates } from 'node:tls'
 import { promisify } from 'node:util'
@@ -14,6 +14,13 @@ const run = promisify(execFile)
 const host = (text: string) => parseHost(text) ?? expect.fail(`${text} is a host`)
 const modeOf = async (path: string): Promise<number> => (await stat(path)).mode & 0o777
 const inYears = (years: number) => () => new Date(Date.now() + years * 366 * 86_400_000)
+
+const child = `
+import { loadSigningCa } from '${new URL('../../src/tls/signing-ca.ts', import.meta.url).href}'
+const [stateDirectory, publicDirectory] = process.argv.slice(1)
+const options = { stateDirectory, publicDirectory, own: null, now: () => new Date(), systemRoots: () => [] }
+process.stdout.write((await loadSigningCa(options)).certificatePem)
+`
 
 describe('the first start', () => {
   it('makes a private key file and two public files, and nothing else', async () => {
@@ -51,11 +58,18 @@ describe('the first start', () => {
     expect(certificate.verify(certificate.publicKey)).toBe(true)
   })
 
-  it('ends with one CA when several processes start at once', async () => {
+  it('ends with one CA when several start at once, in one process or in many', async () => {
     const directory = await temporaryDirectory()
-    const cas = await Promise.all(Array.from({ length: 8 }, () => loadSigningCa(caOptions(directory))))
-    expect(new Set(cas.map((ca) => ca.certificatePem)).size).toBe(1)
+    const options = caOptions(directory)
+    const inside = Array.from({ length: 4 }, async () => (await loadSigningCa(options)).certificatePem)
+    const { stateDirectory, publicDirectory } = options
+    const outside = Array.from({ length: 2 }, async () => {
+      const args = ['--input-type=module', '-e', child, stateDirectory, publicDirectory]
+      return (await run(process.execPath, args)).stdout
+    })
+    expect(new Set(await Promise.all([...inside, ...outside])).size).toBe(1)
     expect(await readdir(join(directory, 'state'))).toEqual(['ca-key.pem'])
+    expect((await readdir(join(directory, 'public'))).toSorted()).toEqual(['bundle.pem', 'ca.pem'])
   })
 })
 
@@ -126,6 +140,13 @@ describe('a later start', () => {
     expect(await snapshot(directory)).toEqual(before)
   })
 
+  it('is refused for a key that belongs to another user', async (context) => {
+    if (process.getuid?.() !== 0) context.skip('skipped: only root can give a file away')
+    const { directory } = await temporaryCa()
+    await chown(key(directory), 12345, 12345)
+    await expect(loadSigningCa(caOptions(directory))).rejects.toThrow(/belongs to user 12345, and we are user 0/)
+  })
+
   it('is refused after the CA has expired, and before it is valid', async () => {
     const { directory } = await temporaryCa()
     await expect(loadSigningCa(caOptions(directory, { now: inYears(11) }))).rejects.toThrow(/the CA expired on 20/)
@@ -155,6 +176,29 @@ describe("an operator's own CA", () => {
     await writeFile(leaf, ca.mint(host('good.test')).certificate)
     await run('openssl', ['verify', '-x509_strict', '-CAfile', own.certificate, leaf])
     expect(new X509Certificate(await readFile(leaf)).checkIssued(new X509Certificate(ca.certificatePem))).toBe(true)
+  })
+
+  it.for(['rsa:1024', 'ec:P-521'])('of %s is refused: some client could not verify it', async (kind, context) => {
+    await needs(context, 'openssl')
+    const directory = await temporaryDirectory()
+    const own = await ownCa(directory, kind)
+    await expect(loadSigningCa(caOptions(directory, { own }))).rejects.toThrow(/the key must be EC on P-256 or P-384/)
+  })
+
+  it('that is an intermediate one comes with its issuer, for clients that trust the root alone', async (context) => {
+    await needs(context, 'openssl')
+    const directory = await temporaryDirectory()
+    const root = await ownCa(directory, 'ec:P-256')
+    const own = { certificate: join(directory, 'between.pem'), key: join(directory, 'between-key.pem') }
+    const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', own.key]
+    const usage = ['-addext', 'keyUsage=critical,keyCertSign', '-addext', 'basicConstraints=critical,CA:TRUE,pathlen:0']
+    const issuer = ['-CA', root.certificate, '-CAkey', root.key, '-subj', '/CN=Between']
+    await run('openssl', ['req', '-x509', ...key, ...usage, ...issuer, '-out', own.certificate])
+    await chmod(own.key, 0o600)
+    const ca = await loadSigningCa(caOptions(directory, { own }))
+    const leaf = join(directory, 'leaf.pem')
+    await writeFile(leaf, ca.mint(host('good.test')).certificate)
+    await run('openssl', ['verify', '-x509_strict', '-CAfile', root.certificate, '-untrusted', leaf, leaf])
   })
 
   it('replaces what the public directory showed before', async (context) => {

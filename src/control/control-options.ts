@@ -1,0 +1,48 @@
+/** What the control API is given. It reaches the rest of the gateway through these functions and nothing else. */
+
+import type { ExchangeRecord, RecordOutcome } from '../exchange/record.ts'
+import type { PolicyBook } from '../policy/policy-book.ts'
+import type { BookedSession } from '../sessions/booked-session.ts'
+import type { SessionBook } from '../sessions/session-book.ts'
+import type { ControlToken } from './control-token.ts'
+
+export type ControlSessions = Pick<SessionBook, 'create' | 'get' | 'isExpired' | 'list' | 'patch' | 'revoke' | 'rotate'>
+
+export type ControlPolicies = Pick<PolicyBook, 'compileInline' | 'get' | 'list' | 'usesOf'>
+
+/** Undefined: no condition. */
+export type DecisionFilter = {
+  readonly session?: string | undefined
+  readonly outcome?: RecordOutcome | undefined
+  readonly host?: string | undefined
+  /** RFC 3339: what began at this time or later. */
+  readonly since?: string | undefined
+  readonly limit: number
+  /** What the caller may see at all; the limit counts only these. */
+  readonly visible: (record: ExchangeRecord) => boolean
+}
+
+export type ControlOptions = {
+  readonly tokens: readonly ControlToken[]
+  /** Names the API answers to, beside loopback and the configured address. */
+  readonly hosts: readonly string[]
+  readonly sessions: ControlSessions
+  readonly policies: ControlPolicies
+  /** Newest first. */
+  readonly decisions: (filter: DecisionFilter) => readonly ExchangeRecord[]
+  /** Every record from now on; what is returned ends it. */
+  readonly subscribe: (listener: (record: ExchangeRecord) => void) => () => void
+  readonly metricsText: () => Promise<{ readonly contentType: string; readonly text: string }>
+  /** `problems` are codes from a closed set: anyone may read them. */
+  readonly ready: () => { readonly ready: boolean; readonly problems: readonly string[] }
+  readonly proxyUrlFor: (id: string, token: string) => string
+  readonly environmentFor: (session: BookedSession, token: string) => Readonly<Record<string, string>>
+  /** PEM. */
+  readonly caCertificate: string
+  readonly credentialNames: ReadonlySet<string>
+  readonly defaultTtlSeconds: number
+  readonly now: () => number
+  readonly log: (message: string, error: unknown) => void
+  readonly heartbeatMs?: number
+  readonly streamsMax?: number
+}

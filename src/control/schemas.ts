@@ -1,0 +1,202 @@
+/**
+ * What goes in and out of the API, once: Fastify validates with these and `/v1/openapi.json` is made of them.
+ *
+ * Promises: every object is closed and every text bounded; there is no place for a secret or its source in any call.
+ */
+
+import { type Static, Type } from 'typebox'
+import { PolicyBody, PolicyLimits } from '../policy/policy-schema.ts'
+import { LabelsSchema } from './control-token.ts'
+
+const closed = { additionalProperties: false } as const
+
+/** Thirty days: a sandbox that lives longer asks again. */
+export const ttlSecondsMax = 2_592_000
+export const pageMax = 1000
+
+const PolicyName = Type.String({ minLength: 1, maxLength: 64 })
+const Mode = Type.Union([Type.Literal('audit'), Type.Literal('enforce')])
+const Refusal = Type.Union([Type.Literal('auto'), Type.Literal('connect'), Type.Literal('inside')])
+const PolicyChoice = Type.Union([
+  PolicyName,
+  // What is inside is judged by the compiler of policies, which knows more to say about it than a schema does.
+  Type.Object({}, { additionalProperties: true, description: 'A policy given inline: see PolicyBody.' }),
+])
+const Credentials = Type.Record(
+  Type.String({ pattern: '^[a-z0-9][a-z0-9_.-]{0,63}$' }),
+  Type.String({ pattern: '^[a-z0-9][a-z0-9_.-]{0,63}$' }),
+  { ...closed, maxProperties: 64, description: 'Which configured credential fills a credential name of the policy.' },
+)
+const TtlSeconds = Type.Integer({ minimum: 1, maximum: ttlSecondsMax })
+
+export const CreateSession = Type.Object(
+  {
+    policy: PolicyChoice,
+    credentials: Type.Optional(Credentials),
+    ttlSeconds: Type.Optional(TtlSeconds),
+    mode: Type.Optional(Mode),
+    labels: Type.Optional(LabelsSchema),
+    limits: Type.Optional(PolicyLimits),
+    sources: Type.Optional(
+      Type.Array(Type.String({ maxLength: 64 }), {
+        minItems: 1,
+        maxItems: 64,
+        description: 'Blocks of addresses the client must come from, beside having the token.',
+      }),
+    ),
+    refusal: Type.Optional(Refusal),
+  },
+  closed,
+)
+export type CreateSession = Static<typeof CreateSession>
+
+export const PatchSession = Type.Object(
+  {
+    policy: Type.Optional(PolicyChoice),
+    credentials: Type.Optional(Credentials),
+    ttlSeconds: Type.Optional(TtlSeconds),
+    mode: Type.Optional(Mode),
+    limits: Type.Optional(PolicyLimits),
+  },
+  { ...closed, minProperties: 1 },
+)
+export type PatchSession = Static<typeof PatchSession>
+
+export const Explain = Type.Object(
+  {
+    policy: Type.Optional(PolicyChoice),
+    session: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
+    method: Type.Optional(Type.String({ pattern: '^[A-Z]{1,32}$', description: 'Default: GET.' })),
+    url: Type.String({ minLength: 1, maxLength: 8192 }),
+  },
+  closed,
+)
+export type Explain = Static<typeof Explain>
+
+/** Query values are texts; a name that stands twice is a list to the parser and so refused. */
+const Limit = Type.String({ pattern: '^[1-9][0-9]{0,3}$', description: `1 to ${pageMax}; default 100.` })
+
+export const SessionQuery = Type.Object(
+  { limit: Type.Optional(Limit), cursor: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9_-]{1,256}$' })) },
+  closed,
+)
+export type SessionQuery = Static<typeof SessionQuery>
+
+const recordOutcomes = ['abandoned', 'allow', 'audit', 'challenge', 'deny', 'failed', 'fault', 'interrupted'] as const
+const filter = {
+  session: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
+  outcome: Type.Optional(Type.Union(recordOutcomes.map((outcome) => Type.Literal(outcome)))),
+  host: Type.Optional(Type.String({ minLength: 1, maxLength: 254 })),
+}
+
+export const StreamQuery = Type.Object(filter, closed)
+export type StreamQuery = Static<typeof StreamQuery>
+
+export const DecisionQuery = Type.Object(
+  {
+    ...filter,
+    since: Type.Optional(
+      Type.String({
+        pattern: String.raw`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$`,
+        description: 'RFC 3339.',
+      }),
+    ),
+    limit: Type.Optional(Limit),
+  },
+  closed,
+)
+export type DecisionQuery = Static<typeof DecisionQuery>
+
+/** Judged by the compiler of policies. */
+export const PolicyDraft = Type.Record(Type.String(), Type.Unknown())
+export type PolicyDraft = Static<typeof PolicyDraft>
+
+export const PutPolicyQuery = Type.Object(
+  { dryRun: Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')])) },
+  closed,
+)
+export type PutPolicyQuery = Static<typeof PutPolicyQuery>
+
+const Time = Type.String({ description: 'RFC 3339, UTC.' })
+const TimeOrNull = Type.Union([Time, Type.Null()])
+
+export const SessionView = Type.Object(
+  {
+    id: Type.String(),
+    state: Type.Union([Type.Literal('expired'), Type.Literal('live'), Type.Literal('unresolved')]),
+    static: Type.Boolean({ description: 'From the configuration; it cannot be changed here.' }),
+    policy: Type.String({ description: 'The name of the policy; of one given inline, the name it has or `inline`.' }),
+    policyVersion: Type.Integer(),
+    inline: Type.Boolean(),
+    mode: Mode,
+    labels: Type.Record(Type.String(), Type.String()),
+    credentials: Type.Record(Type.String(), Type.String()),
+    sources: Type.Union([Type.Array(Type.String()), Type.Null()]),
+    limits: PolicyLimits,
+    refusal: Refusal,
+    createdAt: Time,
+    expiresAt: TimeOrNull,
+    counters: Type.Object(
+      {
+        allowed: Type.Integer(),
+        denied: Type.Integer(),
+        bytesUp: Type.Integer(),
+        bytesDown: Type.Integer(),
+        open: Type.Integer({ description: 'Connections open now.' }),
+      },
+      closed,
+    ),
+  },
+  closed,
+)
+export type SessionView = Static<typeof SessionView>
+
+export const CreatedSession = Type.Object(
+  {
+    id: Type.String(),
+    token: Type.String({ description: 'Shown this once.' }),
+    proxyUrl: Type.String(),
+    env: Type.Record(Type.String(), Type.String()),
+    caCertificate: Type.String({ description: 'PEM.' }),
+    policyVersion: Type.Integer(),
+    expiresAt: TimeOrNull,
+  },
+  closed,
+)
+export type CreatedSession = Static<typeof CreatedSession>
+
+export const NewToken = Type.Object(
+  { token: Type.String(), proxyUrl: Type.String(), env: Type.Record(Type.String(), Type.String()) },
+  closed,
+)
+
+export const SessionPage = Type.Object(
+  { sessions: Type.Array(SessionView), next: Type.Union([Type.String(), Type.Null()]) },
+  closed,
+)
+
+export const PolicyView = Type.Object(
+  {
+    name: Type.String(),
+    version: Type.Integer(),
+    mode: Mode,
+    rules: Type.Integer({ description: 'How many, with those of the policies it extends.' }),
+    extends: Type.Array(Type.String()),
+    credentials: Type.Array(Type.String()),
+    addresses: Type.Array(Type.String()),
+  },
+  closed,
+)
+
+export const ProblemView = Type.Object({
+  type: Type.String(),
+  title: Type.String(),
+  status: Type.Integer(),
+  code: Type.String(),
+  detail: Type.String(),
+  issues: Type.Optional(
+    Type.Array(Type.Object({ path: Type.String(), message: Type.String(), fix: Type.Optional(Type.String()) })),
+  ),
+})
+
+export { PolicyBody }

@@ -10,10 +10,14 @@ import { type Static, Type } from 'typebox'
 import { Value } from 'typebox/value'
 import { parseCidr } from '../net/ip.ts'
 import type { Mode } from '../policy/policy.ts'
+import { PolicyLimits } from '../policy/policy-schema.ts'
 import type { RefusalMode } from './session.ts'
 
 /** A policy by name, or the document given inline, as it came. */
 export type PolicyReference = { readonly name: string } | { readonly inline: unknown }
+
+/** Written as in a policy. */
+export type SessionLimits = Static<typeof PolicyLimits>
 
 /** Plain JSON. The token is not in it, only its hash. */
 export type StoredSession = {
@@ -27,6 +31,8 @@ export type StoredSession = {
   /** Credential name of the policy to the configured credential that fills it. */
   readonly credentials: Readonly<Record<string, string>>
   readonly refusal: RefusalMode
+  /** As written; of these and the policy's the smaller of each holds. */
+  readonly limits?: SessionLimits | null
   /** Milliseconds since the epoch. */
   readonly createdAt: number
   /** Null only for static sessions, which are not stored. */
@@ -71,6 +77,7 @@ const storedSession = Type.Object(
     labels: texts,
     credentials: texts,
     refusal: Type.Union([Type.Literal('auto'), Type.Literal('connect'), Type.Literal('inside')]),
+    limits: Type.Optional(Type.Union([Type.Null(), PolicyLimits])),
     createdAt: Type.Integer({ minimum: 0 }),
     // A stored session always ends: one that says otherwise is not ours.
     expiresAt: Type.Integer({ minimum: 0 }),

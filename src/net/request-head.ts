@@ -184,6 +184,7 @@ type Scan = {
   readonly connectionUpgrade: boolean
 }
 
+// Values are compared by `/…/i`, which folds ASCII only; `toLowerCase` would read the Kelvin sign as a `k`.
 function scanFields(fields: Fields): Scan | HeadProblem {
   if (fields.length / 2 > fieldCountMax) return malformed('too many fields')
   let host: string | null = null
@@ -220,7 +221,7 @@ function scanFields(fields: Fields): Scan | HeadProblem {
         break
       case 'upgrade':
         // The whole value: `h2c, websocket` or `websocketx` is no WebSocket handshake.
-        upgradeWebSocket = value.toLowerCase() === 'websocket'
+        upgradeWebSocket = /^websocket$/i.test(value)
         break
     }
   }
@@ -228,8 +229,8 @@ function scanFields(fields: Fields): Scan | HeadProblem {
   if (length !== null && coding !== null) return malformed('Content-Length beside Transfer-Encoding') // RFC 9112 §6.1
   if (length !== null && !/^(?:0|[1-9][0-9]{0,14})$/.test(length))
     return malformed('Content-Length is not a plain number')
-  if (coding !== null && coding.toLowerCase() !== 'chunked') return malformed('Transfer-Encoding is not chunked')
-  if (expect !== null && expect.toLowerCase() !== '100-continue') return malformed('Expect is not 100-continue')
+  if (coding !== null && !/^chunked$/i.test(coding)) return malformed('Transfer-Encoding is not chunked')
+  if (expect !== null && !/^100-continue$/i.test(expect)) return malformed('Expect is not 100-continue')
   return {
     kind: 'scan',
     host,

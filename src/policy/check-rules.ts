@@ -23,19 +23,19 @@ export type PlacedRule = { readonly rule: Rule; readonly places: RulePlaces; rea
 const rulesPerHostMax = 1000
 
 export function checkRules(placed: readonly PlacedRule[], credentials: ReadonlyMap<string, CredentialHosts>): Issue[] {
-  return [
-    ...checkCounts(placed),
-    ...placed.flatMap((one) => checkCredential(one, credentials)),
-    ...checkTunnels(placed),
-    ...checkTwoCredentials(placed),
-  ]
+  const tooMany = checkCounts(placed)
+  if (tooMany.length > 0) return tooMany // the checks below rely on it
+  const issues = placed.flatMap((one) => checkCredential(one, credentials))
+  return [...issues, ...checkTunnels(placed), ...checkTwoCredentials(placed)]
 }
 
 function checkCounts(placed: readonly PlacedRule[]): Issue[] {
   const counts = new Map<string, number>()
   const issues: Issue[] = []
   for (const one of placed) {
-    const { text } = one.rule.host
+    const { host } = one.rule
+    // Stars inside a label are tried one after the other, all of one domain.
+    const text = host.kind === 'label' ? `(stars).${host.base}` : host.text
     const count = (counts.get(text) ?? 0) + 1
     counts.set(text, count)
     if (count === rulesPerHostMax + 1)
@@ -77,17 +77,35 @@ function checkTunnels(placed: readonly PlacedRule[]): Issue[] {
   if (tunnels.length === 0) return []
   const inside = new OverlapIndex<Rule>()
   for (const { rule } of placed) if (looksInside(rule) || rule.tls === 'intercept') inside.add(rule.host, rule)
+  // By pattern, so that a thousand tunnels on a thousand ports of one host cost one walk.
+  const groups = new Map<string, PlacedRule[]>()
+  for (const tunnel of tunnels)
+    groups.set(tunnel.rule.host.text, [...(groups.get(tunnel.rule.host.text) ?? []), tunnel])
   const issues: Issue[] = []
-  for (const tunnel of tunnels) {
-    for (const other of inside.overlapping(tunnel.rule.host)) {
+  for (const group of groups.values()) {
+    const [first] = group
+    if (first === undefined) continue
+    const ports = new Map(group.flatMap((one) => [...(one.rule.ports ?? [])].map((port) => [port, one] as const)))
+    for (const other of inside.overlapping(first.rule.host)) {
       // A credential pins the whole host, whatever the port (decision 11).
-      if (other === tunnel.rule || (other.credential === null && !meet(other.ports, tunnel.rule.ports))) continue
+      const tunnel = other.credential === null ? atPort(ports, other.ports, first) : first
+      if (tunnel === undefined || tunnel.rule === other) continue
       const message = `"tls: tunnel" on "${tunnel.rule.host.text}", but ${other.id} ("${other.host.text}") must look inside: ${needOf(other)}`
       issues.push(issue(tunnel, 'tls', message, 'drop "tls: tunnel", or what the other rule asks for'))
       break
     }
   }
   return issues
+}
+
+function atPort(
+  tunnels: ReadonlyMap<number, PlacedRule>,
+  ports: ReadonlySet<number> | null,
+  whenAll: PlacedRule,
+): PlacedRule | undefined {
+  if (ports === null) return whenAll
+  for (const port of ports) if (tunnels.has(port)) return tunnels.get(port)
+  return undefined
 }
 
 function needOf(rule: Rule): string {
@@ -107,7 +125,7 @@ function checkTwoCredentials(placed: readonly PlacedRule[]): Issue[] {
     if (one.rule.host.kind !== 'exact') wide.add(one.rule.host, one)
     const group = groups.get(one.rule.host.text)
     if (group === undefined) groups.set(one.rule.host.text, [one])
-    else if (group.length <= rulesPerHostMax) group.push(one)
+    else group.push(one)
   }
   const issues: Issue[] = []
   for (const [text, group] of groups) {

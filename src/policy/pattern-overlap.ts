@@ -4,7 +4,7 @@
  * Promises: what overlaps is found without comparing every pair; patterns meet only at or below each other's fixed part.
  */
 
-import { parseHost } from '../net/host.ts'
+import { type Host, parseHost } from '../net/host.ts'
 import { type DomainPattern, matchesPattern } from './domain-pattern.ts'
 
 /** Whether every host of `inner` is a host of `outer`. */
@@ -43,25 +43,38 @@ export function anchorOf(pattern: DomainPattern): string {
   }
 }
 
+/** A pattern with its one host, where it has only one, so that it is parsed once. */
+type Indexed<Entry> = { readonly pattern: DomainPattern; readonly host: Host | null; readonly entry: Entry }
+
 /** Patterns with what belongs to them, found by a pattern they overlap. */
 export class OverlapIndex<Entry> {
-  readonly #at = new Map<string, [DomainPattern, Entry][]>()
-  readonly #atOrBelow = new Map<string, [DomainPattern, Entry][]>()
+  readonly #at = new Map<string, Indexed<Entry>[]>()
+  readonly #atOrBelow = new Map<string, Indexed<Entry>[]>()
 
   add(pattern: DomainPattern, entry: Entry): void {
     const anchor = anchorOf(pattern)
-    append(this.#at, anchor, [pattern, entry])
-    for (const suffix of suffixesOf(anchor)) append(this.#atOrBelow, suffix, [pattern, entry])
+    const indexed = { pattern, host: hostOf(pattern), entry }
+    append(this.#at, anchor, indexed)
+    for (const suffix of suffixesOf(anchor)) append(this.#atOrBelow, suffix, indexed)
   }
 
   *overlapping(pattern: DomainPattern): Generator<Entry> {
     const anchor = anchorOf(pattern)
-    for (const [other, entry] of this.#atOrBelow.get(anchor) ?? []) if (overlapsPattern(pattern, other)) yield entry
+    const host = hostOf(pattern)
+    const meets = (other: Indexed<Entry>): boolean => {
+      if (host !== null) return matchesPattern(other.pattern, host)
+      return other.host === null ? overlapsPattern(pattern, other.pattern) : matchesPattern(pattern, other.host)
+    }
+    for (const other of this.#atOrBelow.get(anchor) ?? []) if (meets(other)) yield other.entry
     for (const suffix of suffixesOf(anchor)) {
       if (suffix === anchor) continue
-      for (const [other, entry] of this.#at.get(suffix) ?? []) if (overlapsPattern(pattern, other)) yield entry
+      for (const other of this.#at.get(suffix) ?? []) if (meets(other)) yield other.entry
     }
   }
+}
+
+function hostOf(pattern: DomainPattern): Host | null {
+  return pattern.kind === 'exact' ? parseHost(pattern.text) : null
 }
 
 /** The name, each name above it, and the empty one: `a.b.c`, `b.c`, `c`, ``. */

@@ -1,0 +1,10 @@
+/** Every session store, by its name in the configuration. A new one is a file beside this and a line here. */
+
+import { createFileStore } from './file-store.ts'
+import { createMemoryStore } from './memory-store.ts'
+import type { SessionStore, StoreOptions } from './session-store.ts'
+
+export const sessionStores = {
+  file: createFileStore,
+  memory: createMemoryStore,
+} satisfies Record<string, (options: StoreOptions) => SessionStore>

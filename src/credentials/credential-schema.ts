@@ -109,7 +109,7 @@ export function parseCredentials(raw: unknown, at: PlaceOf = nowhere): ParsedCre
 }
 
 /** Checks what every entry has; `secret` is looked at on its own, because a complaint of a union says nothing. */
-const commonShape = Type.Object({ ...common, kind: Type.String(), secret: Type.Unknown() }, closed)
+const commonShape = Type.Object({ ...common, kind: Type.String(), secret: Type.Optional(Type.Unknown()) }, closed)
 
 function parseCredential(raw: unknown): Credential | readonly Problem[] {
   if (!isRecord(raw)) return [problem([], 'is not a group of keys', 'write "name:", "kind:", "secret:" and "hosts:"')]
@@ -121,7 +121,7 @@ function parseCredential(raw: unknown): Credential | readonly Problem[] {
   const { known, own, problems } = splitKeys(raw, kind)
   problems.push(...problemsOf(commonShape, known))
   const secret = parseReference(raw['secret'])
-  if (isProblems(secret)) problems.push(...(raw['secret'] === undefined ? [] : secret))
+  if (isProblems(secret)) problems.push(...secret)
   const presentation = kind.parse(own)
   if (presentation.kind === 'problems') problems.push(...presentation.problems)
   // What can be read is looked at closer even where the rest cannot: one run tells everything.

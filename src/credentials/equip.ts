@@ -14,7 +14,7 @@ import { strippedHead } from './client-credentials.ts'
 import type { CredentialBook } from './credential-book.ts'
 import type { Credential } from './credential-schema.ts'
 
-export type Equipped = {
+type Equipped = {
   readonly kind: 'equipped'
   readonly head: OutboundHead
   /** Names of the credentials put on. */

@@ -20,7 +20,7 @@ export function withoutParameters(query: string | null, isDoomed: (name: string)
 }
 
 /** Escapes are undone one by one: a broken one further on must not hide a whole one. */
-export function parameterName(piece: string): string {
+function parameterName(piece: string): string {
   const equals = piece.indexOf('=')
   const name = equals < 0 ? piece : piece.slice(0, equals)
   return name

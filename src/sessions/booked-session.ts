@@ -62,7 +62,7 @@ export function cutWhere(session: BookedSession, isDoomed: (one: Cuttable) => bo
 }
 
 /** A block that does not parse holds nobody. */
-export function sourcesOf(stored: StoredSession): readonly Cidr[] | null {
+function sourcesOf(stored: StoredSession): readonly Cidr[] | null {
   return stored.sources?.flatMap((text) => parseCidr(text) ?? []) ?? null
 }
 

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -97,9 +96,7 @@ describe('the file source', () => {
   })
 
   test('what is no file is no secret, and does not hang', async () => {
-    const pipe = join(parent, 'pipe')
-    execFileSync('mkfifo', [pipe])
-    for (const path of [parent, pipe, '/dev/zero', join(parent, 'nothing')]) {
+    for (const path of [parent, '/dev/zero', '/dev/tty', join(parent, 'nothing')]) {
       const { source } = openFile(path)
       expect(await source.read()).toBeNull()
       expect(source.problem()).toContain(path)

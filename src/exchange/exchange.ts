@@ -18,6 +18,9 @@ import type { Outcome } from './outcome.ts'
 import { type Reply, replyTo } from './reply.ts'
 import type { Rooms } from './rooms.ts'
 
+/** The largest body that waits for its end within one tick, to go out in one write. */
+const heldBytesMax = 16_384
+
 /** When a line says that an exchange is under way. */
 const openRecordAfterMs = 1000
 
@@ -32,6 +35,8 @@ export class Exchange implements ActiveExchange, ResponseWriter {
   #onAbandon: (() => void) | null = null
   #interruption: Deny | null = null
   #left = false
+  #headWaits = false
+  #held: Buffer | null = null
 
   constructor(rooms: Rooms, connection: Connection, request: IncomingMessage, response: ServerResponse, facts: Facts) {
     this.#rooms = rooms
@@ -87,14 +92,27 @@ export class Exchange implements ActiveExchange, ResponseWriter {
   start(head: ResponseHead): void {
     this.#response.sendDate = false
     this.#response.writeHead(head.status, head.reason, [...head.fields])
+    this.#headWaits = true
+    // A body that comes with its head goes out with it, in one write; a head that comes alone goes out alone, at once.
+    process.nextTick(() => this.#flush())
   }
 
   write(chunk: Buffer): boolean {
+    if (this.#headWaits && this.#held === null && chunk.length <= heldBytesMax) {
+      this.#held = chunk
+      return true
+    }
+    this.#flush()
     return this.#response.write(chunk)
   }
 
   end(): void {
-    this.#response.end()
+    const held = this.#held
+    this.#held = null
+    this.#headWaits = false
+    // As text in the head's own encoding Node joins the two into one write; as bytes they would be two.
+    if (held === null) this.#response.end()
+    else this.#response.end(held.toString('latin1'), 'latin1')
   }
 
   abort(): void {
@@ -134,6 +152,15 @@ export class Exchange implements ActiveExchange, ResponseWriter {
     if (this.connection.poisoned) fields.push('Connection', 'close')
     this.#response.writeHead(reply.status, reply.reason, fields)
     this.#response.end(this.request.method === 'HEAD' ? undefined : body)
+  }
+
+  #flush(): void {
+    if (!this.#headWaits) return
+    this.#headWaits = false
+    const held = this.#held
+    this.#held = null
+    if (held === null) this.#response.flushHeaders()
+    else this.#response.write(held)
   }
 
   #leave(): void {

@@ -1,0 +1,221 @@
+/**
+ * The gateway: the only place where parts are built and joined, started in order and stopped in order.
+ *
+ * Promises: it serves only when everything that decides and records stands; what cannot be built is an error at start and
+ * no listener is open then; a reload that fails changes nothing.
+ */
+
+import { join } from 'node:path'
+import type { Config } from './config/config-schema.ts'
+import { loadPolicyFolder, loadPresets, watchPolicies } from './config/load-policies.ts'
+import { DenialLoops } from './exchange/denial-loops.ts'
+import type { RecordSink } from './exchange/record.ts'
+import { type GatewayControl, startControl } from './gateway/control-parts.ts'
+import { type GatewaySessions, openSessions } from './gateway/session-parts.ts'
+import { createTelemetry, type GatewayTelemetry } from './gateway/telemetry-parts.ts'
+import { startWalk } from './gateway/walk-parts.ts'
+import { type Issue, issueText } from './policy/issue.ts'
+import { PolicyBook } from './policy/policy-book.ts'
+import type { Log } from './telemetry/log.ts'
+import { createLeafCache, type LeafCache } from './tls/leaf-cache.ts'
+import { loadSigningCa, type SigningCa } from './tls/signing-ca.ts'
+import { upstreamRoots } from './tls/upstream-roots.ts'
+
+export type GatewayWorld = {
+  readonly log: Log
+  /** Environment variables, for secrets only. */
+  readonly variable: (name: string) => string | undefined
+  /** Milliseconds since the epoch. */
+  readonly now: () => number
+  /** Sees every record too; for tests. */
+  readonly observe?: RecordSink['append']
+}
+
+export type Gateway = {
+  readonly proxies: readonly string[]
+  readonly control: string
+  readonly adminTokenPath: string | null
+  readonly ca: SigningCa
+  readonly caPath: string
+  readonly bundlePath: string
+  readonly policies: PolicyBook
+  readonly sessions: GatewaySessions
+  readonly telemetry: GatewayTelemetry
+  readonly environmentFor: GatewayControl['environmentFor']
+  readonly proxyUrlFor: (id: string, token: string) => string
+  /** Reads the policies again; what is wrong with them, or nothing. */
+  readonly reload: () => Promise<readonly Issue[]>
+  readonly stop: () => Promise<void>
+}
+
+/** Why the gateway does not start: every problem found, one a line. */
+export class StartError extends Error {}
+
+export async function startGateway(config: Config, world: GatewayWorld): Promise<Gateway> {
+  const undo: (() => Promise<void> | void)[] = []
+  const stop = async (): Promise<void> => {
+    // In reverse order of building: doors first, records last.
+    for (const step of undo.splice(0).reverse()) await step()
+  }
+  try {
+    return await build(config, world, undo, stop)
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+async function build(
+  config: Config,
+  world: GatewayWorld,
+  undo: (() => Promise<void> | void)[],
+  stop: () => Promise<void>,
+): Promise<Gateway> {
+  const { log } = world
+  const ca = await loadSigningCa({
+    stateDirectory: config.stateDirectory,
+    publicDirectory: config.publicDirectory,
+    own: config.ca,
+    now: () => new Date(world.now()),
+    systemRoots: () => upstreamRoots('system', null),
+  })
+  const leaves = createLeafCache(ca, {
+    leavesMax: config.limits.leavesMax,
+    deniedLeavesMax: config.limits.deniedLeavesMax,
+    deniedPerSecondMax: config.limits.deniedLeavesPerSecondMax,
+    now: () => new Date(world.now()),
+  })
+  undo.push(() => leaves.close())
+
+  const sessions = await openSessions(config, world, (credentials) => loadPolicies(config, credentials))
+  undo.push(() => sessions.close())
+  const { policies } = sessions
+
+  const state: State = { enforcing: false, draining: false, tunnels: { open: 0 } }
+  const telemetry = createTelemetry(config, log, gaugesOf(state, sessions, ca, leaves))
+  undo.push(() => telemetry.close())
+  const sink = observed(telemetry.sink, world.observe)
+  const loops = new DenialLoops(sink, { burst: 100, windowMs: 60_000, delayMs: 250, loopsMax: 10_000 })
+  undo.push(() => loops.close())
+
+  const walk = await startWalk({ config, world, sessions, leaves, loops, tunnels: state.tunnels })
+  undo.push(() => walk.close())
+  const control = await startControl({
+    config,
+    world,
+    sessions,
+    telemetry,
+    ca,
+    proxies: walk.proxies,
+    ready: () => readiness(state, telemetry, ca, world),
+  })
+  undo.push(() => control.close())
+  walk.own.push(...control.endpoints)
+
+  const reload = (): Promise<readonly Issue[]> => reloadPolicies(config, sessions, telemetry, log)
+  if (config.policies !== null) {
+    const watch = watchPolicies(config.policies, () => void reload())
+    undo.push(() => watch.close())
+  }
+  state.enforcing = true
+  undo.push(() => {
+    state.enforcing = false
+    state.draining = true
+  })
+  return {
+    proxies: walk.proxies,
+    control: control.address,
+    adminTokenPath: control.adminTokenPath,
+    ca,
+    caPath: join(config.publicDirectory, 'ca.pem'),
+    bundlePath: join(config.publicDirectory, 'bundle.pem'),
+    policies,
+    sessions,
+    telemetry,
+    environmentFor: control.environmentFor,
+    proxyUrlFor: control.proxyUrlFor,
+    reload,
+    stop,
+  }
+}
+
+type State = { enforcing: boolean; draining: boolean; readonly tunnels: { open: number } }
+
+async function loadPolicies(
+  config: Config,
+  credentials: ConstructorParameters<typeof PolicyBook>[0]['credentials'],
+): Promise<PolicyBook> {
+  const presets = await loadPresets()
+  const files =
+    config.policies === null ? { kind: 'loaded' as const, sources: [] } : await loadPolicyFolder(config.policies)
+  const issues = [presets, files].flatMap((loaded) => (loaded.kind === 'issues' ? loaded.issues : []))
+  if (presets.kind === 'issues' || files.kind === 'issues') throw startError(issues)
+  const book = new PolicyBook({ presets: presets.sources, credentials })
+  const problems = book.replace(files.sources)
+  if (problems.length > 0) throw startError(problems)
+  return book
+}
+
+/** Every error rejects the whole folder: what was in force stays in force, and says so. */
+async function reloadPolicies(
+  config: Config,
+  sessions: GatewaySessions,
+  telemetry: GatewayTelemetry,
+  log: Log,
+): Promise<readonly Issue[]> {
+  if (config.policies === null) return []
+  const loaded = await loadPolicyFolder(config.policies)
+  const issues =
+    loaded.kind === 'issues' ? loaded.issues : sessions.policies.replace(loaded.sources, sessions.policiesInUse())
+  telemetry.policyReload(issues.length === 0 ? 'ok' : 'failed')
+  if (issues.length === 0) log.info({ policies: sessions.policies.list().length }, 'policies reloaded')
+  else log.error({ problems: issues.map(issueText) }, 'policies not reloaded: the ones from before stay in force')
+  return issues
+}
+
+function readiness(
+  state: State,
+  telemetry: GatewayTelemetry,
+  ca: SigningCa,
+  world: GatewayWorld,
+): { ready: boolean; problems: string[] } {
+  const problems = [
+    ...(state.enforcing ? [] : ['not_enforcing']),
+    ...(state.draining ? ['draining'] : []),
+    ...(telemetry.accepting() ? [] : ['audit_blocked']),
+    ...(ca.notAfter.getTime() > world.now() ? [] : ['ca_expired']),
+  ]
+  return { ready: problems.length === 0, problems }
+}
+
+function gaugesOf(
+  state: State,
+  sessions: GatewaySessions,
+  ca: SigningCa,
+  leaves: LeafCache,
+): Parameters<typeof createTelemetry>[2] {
+  return {
+    sessionsActive: () => sessions.book.list().filter((session) => !sessions.book.isExpired(session)).length,
+    tunnelsOpen: () => state.tunnels.open,
+    streamsOpen: () => 0,
+    // One session in audit mode is a door that lets things through.
+    enforcing: () => state.enforcing && sessions.book.list().every(({ current }) => current.mode === 'enforce'),
+    caNotAfterSeconds: () => Math.floor(ca.notAfter.getTime() / 1000),
+    leafCache: () => leaves.stats(),
+  }
+}
+
+function observed(sink: RecordSink, observe: RecordSink['append'] | undefined): RecordSink {
+  if (observe === undefined) return sink
+  return {
+    accepting: sink.accepting,
+    append: (record) => {
+      observe(record)
+      sink.append(record)
+    },
+  }
+}
+
+export function startError(issues: readonly Issue[]): StartError {
+  return new StartError(issues.map(issueText).join('\n'))
+}

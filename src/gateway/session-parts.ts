@@ -1,0 +1,126 @@
+/**
+ * Sessions, the policies they are made of and the credentials that are put on for them.
+ *
+ * Promises: a session's grant is compiled from what is loaded now; when policies change every session is judged anew, and
+ * what its new policy does not allow is cut.
+ */
+
+import { randomBytes } from 'node:crypto'
+import type { Config } from '../config/config-schema.ts'
+import { CredentialBook } from '../credentials/credential-book.ts'
+import { Policy, type Grant } from '../policy/policy.ts'
+import type { PolicyBook } from '../policy/policy-book.ts'
+import { SessionBook, type StaticSession } from '../sessions/session-book.ts'
+import type { StoredSession } from '../sessions/session-store.ts'
+import { sessionStores } from '../sessions/index.ts'
+import { deriveKey, loadStateKey } from '../sessions/state-key.ts'
+import { type GatewayWorld, StartError } from '../gateway.ts'
+
+export type GatewaySessions = {
+  readonly book: SessionBook
+  readonly policies: PolicyBook
+  readonly credentials: CredentialBook
+  /** What fills each credential name of the policy when nobody says otherwise: the configured one of the same name. */
+  readonly fillingFor: (policy: Policy) => Record<string, string>
+  /** Names of the policies that sessions are made of. */
+  readonly policiesInUse: () => ReadonlySet<string>
+  readonly close: () => Promise<void>
+}
+
+const sweepMs = 1000
+
+export async function openSessions(
+  config: Config,
+  world: GatewayWorld,
+  loadPolicies: (credentials: ReturnType<CredentialBook['hosts']>) => Promise<PolicyBook>,
+): Promise<GatewaySessions> {
+  const warn = (message: string): void => world.log.warn({}, message)
+  const stateKey = loadStateKey(config.stateDirectory, randomBytes)
+  const credentials = new CredentialBook({
+    credentials: config.credentials,
+    placeholderKey: deriveKey(stateKey, 'placeholders'),
+    world: { variable: world.variable, now: () => performance.now() },
+    log: warn,
+  })
+  const policies = await loadPolicies(credentials.hosts())
+  const store = sessionStores[config.sessions.store]({
+    directory: config.stateDirectory,
+    key: deriveKey(stateKey, 'sessions'),
+    log: warn,
+  })
+  const book = new SessionBook({
+    store,
+    grantFor: (stored) => grantFor(policies, credentials, stored),
+    log: warn,
+    now: world.now,
+    random: randomBytes,
+    sweepMs,
+    sessionsMax: config.limits.sessionsMax,
+  })
+  const fillingFor = (policy: Policy): Record<string, string> =>
+    Object.fromEntries(
+      policies
+        .usesOf(policy)
+        .credentials.flatMap((slot) => (credentials.get(slot) === undefined ? [] : [[slot, slot]])),
+    )
+  addStatics(config, world, { book, policies, fillingFor })
+  await book.load()
+  const unwatch = policies.onChange(() => book.refresh())
+  return {
+    book,
+    policies,
+    credentials,
+    fillingFor,
+    policiesInUse: () =>
+      new Set(book.list().flatMap(({ stored }) => ('name' in stored.policy ? [stored.policy.name] : []))),
+    close: async () => {
+      unwatch()
+      await book.close()
+      credentials.close()
+    },
+  }
+}
+
+/** Null while the policy does not resolve: the session then refuses everything. */
+function grantFor(policies: PolicyBook, credentials: CredentialBook, stored: StoredSession): Grant | null {
+  const policy =
+    'name' in stored.policy ? policies.get(stored.policy.name) : policies.compileInline(stored.policy.inline)
+  if (!(policy instanceof Policy)) return null
+  const slots = new Map(Object.entries(stored.credentials))
+  return { policy, mode: stored.mode ?? policy.mode, placeholders: credentials.placeholdersFor(stored.id, slots) }
+}
+
+function addStatics(
+  config: Config,
+  world: GatewayWorld,
+  sessions: Pick<GatewaySessions, 'book' | 'fillingFor' | 'policies'>,
+): void {
+  const problems: string[] = []
+  for (const written of config.sessions.static) {
+    const policy = sessions.policies.get(written.policy)
+    if (policy === null) {
+      problems.push(`sessions.static: ${written.id}: there is no policy "${written.policy}"`)
+      continue
+    }
+    const spec: StaticSession = {
+      id: written.id,
+      policy: { name: written.policy },
+      mode: written.mode,
+      labels: written.labels,
+      credentials: { ...sessions.fillingFor(policy), ...written.credentials },
+      refusal: written.refusal,
+      sources: written.sources,
+      token: written.token === null ? null : readToken(written.token, world),
+    }
+    const added = sessions.book.addStatic(spec)
+    if ('kind' in added) problems.push(`sessions.static: ${written.id}: ${added.reason} (${added.detail})`)
+  }
+  if (problems.length > 0) throw new StartError(problems.join('\n'))
+}
+
+function readToken(source: { readonly env: string }, world: GatewayWorld): string {
+  const token = world.variable(source.env)
+  if (token === undefined || token.length < 32)
+    throw new StartError(`the token of a static session needs 32 characters or more in ${source.env}`)
+  return token
+}

@@ -1,0 +1,131 @@
+/** The rooms of the walk, furnished, and the doors that lead into it. */
+
+import type { Config } from '../config/config-schema.ts'
+import { createEquip } from '../credentials/equip.ts'
+import { createClientTrust } from '../exchange/client-trust.ts'
+import type { Connection } from '../exchange/connection.ts'
+import { Deadlines } from '../exchange/deadlines.ts'
+import type { DenialLoops } from '../exchange/denial-loops.ts'
+import { RecentDenials } from '../exchange/egress-local.ts'
+import type { Rooms } from '../exchange/rooms.ts'
+import type { GatewayWorld } from '../gateway.ts'
+import { createHttpDoor } from '../listeners/http-door.ts'
+import { listenForProxy, type ProxyListener } from '../listeners/proxy-listener.ts'
+import { createAuthLimiter } from '../sessions/auth-limiter.ts'
+import { identify } from '../sessions/identify.ts'
+import { createIntercept } from '../tls/intercept.ts'
+import type { LeafCache } from '../tls/leaf-cache.ts'
+import { upstreamRoots } from '../tls/upstream-roots.ts'
+import { createDial } from '../upstream/dial.ts'
+import { createOwnEndpoints, type Endpoint } from '../upstream/own-endpoints.ts'
+import { createResolve } from '../upstream/resolve.ts'
+import type { GatewaySessions } from './session-parts.ts'
+import { createPoolsOf } from './session-pools.ts'
+
+export type GatewayWalk = {
+  /** Where it listens, as bound. */
+  readonly proxies: readonly string[]
+  /** Endpoints of our own that no sandbox may reach; others add theirs. */
+  readonly own: Endpoint[]
+  readonly close: () => Promise<void>
+}
+
+export type WalkParts = {
+  readonly config: Config
+  readonly world: GatewayWorld
+  readonly sessions: GatewaySessions
+  readonly leaves: LeafCache
+  readonly loops: DenialLoops
+  readonly tunnels: { open: number }
+}
+
+const sweepMs = 500
+
+export async function startWalk(parts: WalkParts): Promise<GatewayWalk> {
+  const { config, world } = parts
+  const own: Endpoint[] = []
+  const deadlines = new Deadlines(sweepMs)
+  const limiter = createAuthLimiter({ now: () => performance.now() })
+  // The door serves what the rooms open, and the rooms open what the door accepts.
+  const late: { serve: Rooms['serve'] } = { serve: (connection) => connection.cut() }
+  const rooms = furnish(parts, { deadlines, limiter, own, serve: (connection, early) => late.serve(connection, early) })
+  const door = createHttpDoor(rooms, { headBytesMax: config.limits.headBytesMax, pipelinedMax: 32 })
+  late.serve = (connection, early) => door.serve(connection, early)
+
+  const connections = { open: 0, max: config.limits.connectionsMax }
+  const listeners: ProxyListener[] = []
+  const close = async (): Promise<void> => {
+    for (const listener of listeners) await listener.close()
+    door.close()
+    deadlines.close()
+    limiter.close()
+  }
+  try {
+    for (const { address, session } of config.listeners) {
+      const serve = (connection: Connection, early: Buffer): void => door.serve(connection, early)
+      const listener = await listenForProxy({ address, session, limits: rooms.limits, serve, connections })
+      listeners.push(listener)
+      if (typeof listener.bound === 'object') own.push(listener.bound)
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+  world.log.info({ proxies: listeners.map(({ address }) => address) }, 'proxy listening')
+  return { proxies: listeners.map(({ address }) => address), own, close }
+}
+
+type Furniture = Pick<Rooms, 'deadlines' | 'serve'> & {
+  readonly limiter: ReturnType<typeof createAuthLimiter>
+  readonly own: readonly Endpoint[]
+}
+
+function furnish({ config, world, sessions, leaves, loops, tunnels }: WalkParts, furniture: Furniture): Rooms {
+  const { limits, upstream } = config
+  const dial = createDial({ timeoutMs: limits.connectTimeoutMs, attemptMs: limits.connectAttemptMs })
+  let decisions = 0
+  // Ids of one run begin alike; the start keeps those of two runs apart.
+  const run = Math.floor(world.now()).toString(36)
+  return {
+    ...furniture,
+    identify: (proof) => {
+      const who = identify(sessions.book, proof)
+      return who.kind === 'allow' ? who : furniture.limiter.temper(who, proof.source)
+    },
+    intercept: createIntercept({ leaves, handshakeTimeoutMs: limits.handshakeTimeoutMs }),
+    equip: createEquip(sessions.credentials),
+    resolve: createResolve({
+      servers: upstream.dns.servers,
+      hosts: upstream.dns.hosts,
+      namesMax: limits.dnsNamesMax,
+      timeoutMs: limits.dnsTimeoutMs,
+    }),
+    isOwn: createOwnEndpoints(() => furniture.own),
+    dial,
+    poolsOf: createPoolsOf({
+      dial,
+      roots: upstreamRoots(upstream.roots, upstream.extraCa),
+      handshakeTimeoutMs: limits.handshakeTimeoutMs,
+      keepAliveMs: limits.originKeepAliveMs,
+      headTimeoutMs: limits.originHeadTimeoutMs,
+      bodyIdleMs: limits.exchangeIdleMs,
+      headBytesMax: limits.originHeadBytesMax,
+      connectionsPerOriginMax: limits.connectionsPerOriginMax,
+      poolsPerSessionMax: limits.poolsPerSessionMax,
+    }),
+    sink: loops,
+    loopDelayMs: (refused) => loops.delayMs(refused),
+    trust: createClientTrust(),
+    denials: new RecentDenials(),
+    limits: {
+      headMs: limits.headTimeoutMs,
+      keepAliveMs: limits.keepAliveMs,
+      exchangeIdleMs: limits.exchangeIdleMs,
+      firstBytesMs: limits.firstBytesTimeoutMs,
+      tunnelIdleMs: limits.tunnelIdleMs,
+    },
+    nextDecisionId: () => `d-${run}-${(++decisions).toString(36)}`,
+    now: world.now,
+    tunnels,
+  }
+}

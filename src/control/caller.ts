@@ -5,7 +5,7 @@ import type { FastifyRequest } from 'fastify'
 import type { ControlToken, Scope } from './control-token.ts'
 
 /** `open`: no token is asked for. Otherwise one of the scopes, or `admin`, which is all of them. */
-export type Access = 'open' | readonly Scope[]
+type Access = 'open' | readonly Scope[]
 
 declare module 'fastify' {
   interface FastifyContextConfig {

@@ -6,9 +6,9 @@ import type { BookedSession } from '../sessions/booked-session.ts'
 import type { SessionBook } from '../sessions/session-book.ts'
 import type { ControlToken } from './control-token.ts'
 
-export type ControlSessions = Pick<SessionBook, 'create' | 'get' | 'isExpired' | 'list' | 'patch' | 'revoke' | 'rotate'>
+type ControlSessions = Pick<SessionBook, 'create' | 'get' | 'isExpired' | 'list' | 'patch' | 'revoke' | 'rotate'>
 
-export type ControlPolicies = Pick<PolicyBook, 'compileInline' | 'get' | 'list' | 'usesOf'>
+type ControlPolicies = Pick<PolicyBook, 'compileInline' | 'get' | 'list' | 'usesOf'>
 
 /** Undefined: no condition. */
 export type DecisionFilter = {

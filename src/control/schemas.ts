@@ -11,8 +11,7 @@ import { LabelsSchema } from './control-token.ts'
 const closed = { additionalProperties: false } as const
 
 /** Thirty days: a sandbox that lives longer asks again. */
-export const ttlSecondsMax = 2_592_000
-export const pageMax = 1000
+const ttlSecondsMax = 2_592_000
 
 const PolicyName = Type.String({ minLength: 1, maxLength: 64 })
 const Mode = Type.Union([Type.Literal('audit'), Type.Literal('enforce')])
@@ -74,7 +73,7 @@ export const Explain = Type.Object(
 export type Explain = Static<typeof Explain>
 
 /** Query values are texts; a name that stands twice is a list to the parser and so refused. */
-const Limit = Type.String({ pattern: '^[1-9][0-9]{0,3}$', description: `1 to ${pageMax}; default 100.` })
+const Limit = Type.String({ pattern: '^(?:[1-9][0-9]{0,2}|1000)$', description: '1 to 1000; default 100.' })
 
 export const SessionQuery = Type.Object(
   { limit: Type.Optional(Limit), cursor: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9_-]{1,256}$' })) },

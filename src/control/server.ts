@@ -82,7 +82,15 @@ function buildApp(options: ControlOptions): FastifyInstance {
     routerOptions: { maxParamLength: 128 },
     http: { headersTimeout: headTimeoutMs, maxHeaderSize: headBytesMax },
     // Coercing and removing would take what was not said for what was meant.
-    ajv: { customOptions: { allErrors: false, coerceTypes: false, removeAdditional: false, useDefaults: false } },
+    ajv: {
+      customOptions: {
+        allErrors: false,
+        allowUnionTypes: true,
+        coerceTypes: false,
+        removeAdditional: false,
+        useDefaults: false,
+      },
+    },
     frameworkErrors: (error, _request, reply) => {
       void sendProblem(reply, problemOfError(error, options.log))
     },

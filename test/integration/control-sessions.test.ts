@@ -242,6 +242,14 @@ describe('DELETE /v1/sessions/:id', () => {
 })
 
 describe('POST /v1/sessions/:id/token', () => {
+  it('takes an empty body, with a type or without', async () => {
+    const id = await make({ policy: 'dev' })
+    for (const headers of [{}, { 'content-type': 'application/json' }]) {
+      const answer = await api.call('POST', `/v1/sessions/${id}/token`, { as: 'platform', headers })
+      expect(answer.status, answer.text).toBe(201)
+    }
+  })
+
   it('gives a new token, and the old one proves nothing', async () => {
     const made = await api.call('POST', '/v1/sessions', { as: 'platform', body: { policy: 'dev' } })
     const rotated = await api.call('POST', `/v1/sessions/${made.body.id}/token`, { as: 'platform' })

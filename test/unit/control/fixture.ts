@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto'
 import type { ControlOptions, DecisionFilter } from '../../../src/control/control-options.ts'
 import { type ControlToken, type ControlTokenSpec, parseControlToken } from '../../../src/control/control-token.ts'
 import type { CreatedSession, SessionView } from '../../../src/control/schemas.ts'
-import { type ControlServer, createControlServer } from '../../../src/control/server.ts'
+import { type ControlAddress, type ControlServer, createControlServer } from '../../../src/control/server.ts'
 import type { ExchangeRecord } from '../../../src/exchange/record.ts'
 import { parseDomainPattern } from '../../../src/policy/domain-pattern.ts'
 import { parsePolicy, type PolicySource } from '../../../src/policy/parse-policy.ts'
@@ -47,13 +47,13 @@ const tokens = [
   tokenOf({ name: 'prometheus', scopes: ['metrics'] }),
 ]
 
-export function sourceOf(raw: object): PolicySource {
+function sourceOf(raw: object): PolicySource {
   const parsed = parsePolicy({ version: 1, ...raw }, () => ({ file: 'test.yaml', line: 1, column: 1 }))
   if (Array.isArray(parsed)) throw new Error(JSON.stringify(parsed))
   return parsed
 }
 
-export function policyBook(): PolicyBook {
+function policyBook(): PolicyBook {
   const anthropic = parseDomainPattern('api.anthropic.com')
   if (typeof anthropic === 'string') throw new Error(anthropic)
   const hosts = { hosts: [anthropic], unsafeWildcardHosts: false }
@@ -75,7 +75,7 @@ export function policyBook(): PolicyBook {
   return book
 }
 
-export type Call = {
+type Call = {
   readonly as?: string
   readonly body?: unknown
   readonly raw?: string
@@ -97,7 +97,7 @@ export type ControlBench = {
 }
 
 /** All that any answer has. A test reads what it expects of the one at hand. */
-export type AnswerBody = CreatedSession &
+type AnswerBody = CreatedSession &
   SessionView & {
     readonly code: string
     readonly decisions: readonly ExchangeRecord[]
@@ -113,7 +113,7 @@ export type AnswerBody = CreatedSession &
     readonly verdict: string
   }
 
-export type Answer = {
+type Answer = {
   readonly status: number
   readonly headers: Headers
   readonly text: string
@@ -121,7 +121,7 @@ export type Answer = {
 }
 
 export async function createControlBench(
-  changes: Partial<ControlOptions> & { readonly store?: SessionStore } = {},
+  changes: Partial<ControlOptions> & { readonly store?: SessionStore; readonly address?: ControlAddress } = {},
 ): Promise<ControlBench> {
   const policies = policyBook()
   const records: ExchangeRecord[] = []
@@ -132,7 +132,7 @@ export async function createControlBench(
       'name' in stored.policy ? policies.get(stored.policy.name) : policies.compileInline(stored.policy.inline)
     return policy instanceof Policy ? { policy, mode: stored.mode ?? policy.mode, placeholders: new Map() } : null
   }
-  const { store = createMemoryStore(), ...options } = changes
+  const { store = createMemoryStore(), address = { host: '127.0.0.1', port: 0 }, ...options } = changes
   const bench = { problems: [] as string[], now: 1_800_000_000_000 }
   const book = new SessionBook({
     store,
@@ -164,7 +164,7 @@ export async function createControlBench(
     log: (message, error) => logged.push([message, error]),
     ...options,
   })
-  const url = `http://${await server.listen({ host: '127.0.0.1', port: 0 })}`
+  const url = `http://${await server.listen(address)}`
   const call = async (method: string, path: string, { as, body, raw, headers = {} }: Call = {}): Promise<Answer> => {
     const sent = raw ?? (body === undefined ? undefined : JSON.stringify(body))
     const response = await fetch(`${url}${path}`, {
@@ -182,7 +182,7 @@ export async function createControlBench(
       status: response.status,
       headers: response.headers,
       text,
-      body: JSON.parse(isJson ? text : '{}') as AnswerBody,
+      body: JSON.parse(isJson && text !== '' ? text : '{}') as AnswerBody,
     }
   }
   return Object.assign(bench, {

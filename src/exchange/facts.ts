@@ -66,7 +66,9 @@ export class Facts {
 
   finalRecord(outcome: Outcome, status: number | null, now: number): ExchangeRecord {
     const { said, reason, detail } = wordsOf(outcome, this.wouldDeny)
-    return this.#record('final', said, reason, detail, status, now)
+    const record = this.#record('final', said, reason, detail, status, now)
+    // A refusal names the rule that refused, or came nearest.
+    return outcome.kind === 'deny' && outcome.rule !== null ? { ...record, rule: outcome.rule } : record
   }
 
   #record(

@@ -19,11 +19,14 @@ export function withoutParameters(query: string | null, isDoomed: (name: string)
   return removed ? (kept === '' ? null : kept) : query
 }
 
-/** Escapes are undone one by one: a broken one further on must not hide a whole one. */
 function parameterName(piece: string): string {
   const equals = piece.indexOf('=')
-  const name = equals < 0 ? piece : piece.slice(0, equals)
-  return name
+  return decodedEscapes(equals < 0 ? piece : piece.slice(0, equals))
+}
+
+/** Escapes are undone one by one: a broken one further on must not hide a whole one. */
+export function decodedEscapes(text: string): string {
+  return text
     .replaceAll('+', ' ')
     .replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
 }

@@ -6,6 +6,7 @@
  */
 
 import { foldName } from '../net/fields.ts'
+import { decodedEscapes } from '../net/query.ts'
 import type { RequestHead } from '../net/request-head.ts'
 
 const credentialField =
@@ -28,16 +29,15 @@ export function isCredentialParameter(name: string): boolean {
 export function findForeignCredential(head: RequestHead, placeholder: string | null): string | null {
   for (let i = 0; i < head.fields.length; i += 2) {
     const name = head.fields[i] ?? ''
-    if (isCredentialField(name) && !isPlaceholder(head.fields[i + 1] ?? '', placeholder))
-      return `field ${foldName(name)}`
+    if (isCredentialField(name) && !isPlaceholder(head.fields[i + 1] ?? '', placeholder)) return `field ${shown(name)}`
   }
   if (head.query === null) return null
   for (const pair of head.query.split(/[&;]/)) {
     const equals = pair.indexOf('=')
-    const name = unescapeParameter(equals < 0 ? pair : pair.slice(0, equals))
+    const name = decodedEscapes(equals < 0 ? pair : pair.slice(0, equals))
     if (!isCredentialParameter(name)) continue
-    if (equals < 0 || !isPlaceholder(unescapeParameter(pair.slice(equals + 1)), placeholder))
-      return `query parameter ${foldName(name)}`
+    if (equals < 0 || !isPlaceholder(decodedEscapes(pair.slice(equals + 1)), placeholder))
+      return `query parameter ${shown(name)}`
   }
   return null
 }
@@ -63,10 +63,7 @@ function isPlaceholder(value: string, placeholder: string | null): boolean {
   )
 }
 
-function unescapeParameter(text: string): string {
-  try {
-    return decodeURIComponent(text.replaceAll('+', ' '))
-  } catch {
-    return text
-  }
+/** A name may be as long as a head; the record needs to know which it was. */
+function shown(name: string): string {
+  return foldName(name).slice(0, 64)
 }

@@ -5,6 +5,7 @@
  * request oddly loses an allow and never escapes a deny.
  */
 
+import { decodedEscapes } from '../net/query.ts'
 import type { RequestHead } from '../net/request-head.ts'
 import type { Rule } from './policy.ts'
 
@@ -26,26 +27,29 @@ export function matchesPath(rule: Rule, readings: readonly string[]): boolean {
  */
 export function matchesQuery(rule: Rule, head: RequestHead): boolean {
   if (rule.query === null) return true
-  const allows = rule.action === 'allow'
-  const pairs = (head.query ?? '').split(allows ? '&' : /[&;]/)
+  const query = head.query ?? ''
+  const byEither = query.split(/[&;]/)
+  const byAmpersand = query.split('&')
   for (const [name, value] of rule.query) {
-    const found = pairs.filter((pair) => decoded(pair.split('=', 1)[0] ?? '') === name)
-    const met = allows
-      ? found.length === 1 && found[0] === `${name}=${value}`
-      : found.some((pair) => decoded(pair.split('=').slice(1).join('=')) === decoded(value))
+    const met =
+      rule.action === 'allow'
+        ? // `;` parts parameters on some servers: the one must be there, and be the only one, in both readings.
+          [byAmpersand, byEither].every((pairs) => {
+            const found = named(pairs, name)
+            return found.length === 1 && found[0] === `${name}=${value}`
+          })
+        : named(byEither, name).some(
+            (pair) => decodedEscapes(pair.slice(pair.indexOf('=') + 1)) === decodedEscapes(value),
+          )
     if (!met) return false
   }
   return true
 }
 
-export function matchesRule(rule: Rule, head: RequestHead, readings: readonly string[]): boolean {
-  return matchesMethod(rule, head) && matchesQuery(rule, head) && matchesPath(rule, readings)
+function named(pairs: readonly string[], name: string): string[] {
+  return pairs.filter((pair) => decodedEscapes(pair.split('=', 1)[0] ?? '') === name)
 }
 
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text.replaceAll('+', ' '))
-  } catch {
-    return text
-  }
+export function matchesRule(rule: Rule, head: RequestHead, readings: readonly string[]): boolean {
+  return matchesMethod(rule, head) && matchesQuery(rule, head) && matchesPath(rule, readings)
 }

@@ -49,5 +49,5 @@ export function decideKnock(served: ReadonlySet<string>, knock: Knock): Problem 
 /** A literal cannot be rebound: who asks for the very address they reached, meant it. */
 function isSameLiteral(name: string, localAddress: string | null): boolean {
   if (localAddress === null) return false
-  return (parseHost(localAddress) ?? parseHost(`[${localAddress}]`))?.name === name && /^[\d.]+$|:/.test(name)
+  return (parseHost(localAddress) ?? parseHost(`[${localAddress}]`))?.name === name
 }

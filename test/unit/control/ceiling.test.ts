@@ -40,6 +40,12 @@ describe('decideCeiling', () => {
     ['a block equal to the listed', wide, { addresses: [block('10.0.0.0/8')] }, []],
     ['a block inside the listed', wide, { addresses: [block('10.2.3.4/32'), block('fd12::/16')] }, []],
     ['a block around the listed', wide, { addresses: [block('8.0.0.0/6')] }, ['addresses']],
+    [
+      'a block around the listed with the same first address',
+      wide,
+      { addresses: [block('10.0.0.0/7')] },
+      ['addresses'],
+    ],
     ['a block beside the listed', wide, { addresses: [block('11.0.0.0/8')] }, ['addresses']],
     ['a block of the other family', wide, { addresses: [block('::/0')] }, ['addresses']],
     ['a mapped spelling of a listed block', wide, { addresses: [block('::ffff:10.0.0.0/104')] }, ['addresses']],

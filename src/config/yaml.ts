@@ -56,7 +56,11 @@ function read(text: string, file: string): YamlValue | YamlProblems {
   const found = [...doc.errors, ...doc.warnings]
     .slice(0, findingsMax)
     .map((error) =>
-      issue(placeAt(error.pos[0]), `YAML: ${error.message.slice(0, 120)}`, fixes[error.code] ?? 'correct the syntax'),
+      issue(
+        placeAt(error.pos[0]),
+        messages[error.code] ?? `YAML: ${error.message.slice(0, 120)}`,
+        fixes[error.code] ?? 'correct the syntax',
+      ),
     )
   const add = (node: unknown, message: string, fix: string): void => {
     if (found.length < findingsMax) found.push(issue(placeAt(offsetOf(node)), message, fix))
@@ -76,6 +80,7 @@ function read(text: string, file: string): YamlValue | YamlProblems {
   return { kind: 'value', value: doc.toJS({ maxAliasCount: 0 }), at: (path) => placeAt(offsetAt(doc.contents, path)) }
 }
 
+const messages: Readonly<Record<string, string>> = { MULTIPLE_DOCS: 'holds more than one document' }
 const fixes: Readonly<Record<string, string>> = {
   MULTIPLE_DOCS: 'keep one document per file',
   NON_STRING_KEY: 'put the key in quotes',

@@ -21,6 +21,9 @@ const webPorts: ReadonlySet<number> = new Set([80, 443])
 const tlsPort: ReadonlySet<number> = new Set([443])
 const neverMatching: DomainPattern = { kind: 'exact', text: '', host: '' }
 
+/** True, false or null to some readers of YAML, text to others (POL-19). */
+const yamlWords = /^(?:y|n|yes|no|on|off|true|false|null)$/i
+
 export type RawRule = Readonly<Record<string, unknown>>
 type Path = readonly (string | number)[]
 
@@ -53,6 +56,8 @@ function parseHostPattern(raw: RawRule, action: 'allow' | 'deny', path: Path, is
     issues.add(at, `"${written.slice(0, 300)}" ${pattern}`, hostFix(written))
     return neverMatching
   }
+  if (yamlWords.test(written))
+    issues.add(at, `"${written}" is a word that YAML readers disagree on`, 'write the full name of the host')
   // What a deny rule spans narrows; only what is allowed must not span strangers.
   if (action === 'deny') return pattern
   if (pattern.kind === 'any' && raw['unsafeAnyHost'] !== true)
@@ -70,10 +75,11 @@ function parseHostPattern(raw: RawRule, action: 'allow' | 'deny', path: Path, is
 function hostFix(written: string): string {
   const scheme = /^[a-z]+:\/\/([^/:]+)/i.exec(written)
   if (scheme !== null) return `write the host alone: "${scheme[1]}"`
-  if (parseIp(written) !== null && written.includes(':')) return `write it in brackets: "[${written}]"`
+  if (parseIp(written) !== null && written.includes(':'))
+    return `write it in brackets, "[${written}]"; if it ends in a port, that belongs under "ports"`
   const ported = /^(.+):([0-9]{1,5})$/.exec(written)
   if (ported !== null && !ported[1]?.includes(':')) return `write host: "${ported[1]}" and ports: [${ported[2]}]`
-  if (written.includes(':')) return 'write the address in brackets, like "[2001:db8::1]", and ports under "ports"'
+  if (written.includes(':')) return 'write an address in brackets, like "[2001:db8::1]", and ports under "ports"'
   if (written.includes('/')) return 'write the host alone; what follows it belongs under "paths"'
   if (written.includes('*')) return 'write "*.example.org", "**.example.org" or "api-*.example.org"'
   return 'write a name like "example.org", or an address in its plain spelling'

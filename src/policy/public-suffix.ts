@@ -48,6 +48,7 @@ const serviceLabels: ReadonlyMap<string, number> = new Map([
   ['azure.com', 1],
   ['azure.net', 1],
   ['core.windows.net', 1],
+  ['googleapis.com', 1],
   ['oraclecloud.com', 2],
 ])
 

@@ -53,6 +53,12 @@ function complaint(error: ErrorObject, path: Path): [Path, string, string] {
         `${shown(error.data)} is not a name`,
         'write lower-case letters, digits, dots, dashes and underscores, a letter or digit first',
       ]
+    case 'maximum':
+    case 'minimum': {
+      const limit = String(params['limit'])
+      const [is, write] = error.keyword === 'maximum' ? ['more', 'less'] : ['less', 'more']
+      return [path, `${shown(error.data)} is ${is} than ${limit}`, `write ${limit} or ${write}`]
+    }
     default:
       return [path, `${shown(error.data)} ${error.message ?? 'is not valid'}`, 'change it to what the format allows']
   }
@@ -73,6 +79,10 @@ function typeWords(type: unknown): string {
 function typeFix(error: ErrorObject): string {
   if (error.data === null) return 'give it a value, or drop the line'
   if (error.params['type'] === 'array') return `write it as a list: [${scalarText(error.data)}]`
+  if (error.params['type'] === 'string' && Array.isArray(error.data))
+    return 'write one here, and an entry for each other'
+  if (error.params['type'] === 'integer' && /^[0-9]+$/.test(scalarText(error.data)))
+    return `write it without quotes: ${scalarText(error.data)}`
   if (error.params['type'] === 'string') return `if text is meant, put it in quotes: "${scalarText(error.data)}"`
   return `write ${typeWords(error.params['type'])}`
 }

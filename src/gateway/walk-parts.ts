@@ -17,6 +17,7 @@ import { createIntercept } from '../tls/intercept.ts'
 import type { LeafCache } from '../tls/leaf-cache.ts'
 import { upstreamRoots } from '../tls/upstream-roots.ts'
 import { createDial } from '../upstream/dial.ts'
+import { createHostsFile } from '../upstream/hosts-file.ts'
 import { createOwnEndpoints, type Endpoint } from '../upstream/own-endpoints.ts'
 import { createResolve } from '../upstream/resolve.ts'
 import type { GatewaySessions } from './session-parts.ts'
@@ -97,6 +98,7 @@ function furnish({ config, world, sessions, leaves, loops, tunnels }: WalkParts,
     resolve: createResolve({
       servers: upstream.dns.servers,
       hosts: upstream.dns.hosts,
+      hostsFile: createHostsFile('/etc/hosts'),
       namesMax: limits.dnsNamesMax,
       timeoutMs: limits.dnsTimeoutMs,
     }),

@@ -10,6 +10,7 @@ import { LRUCache } from 'lru-cache'
 import type { Host } from '../net/host.ts'
 import { type Ip, parseIp } from '../net/ip.ts'
 import { type Failure, failure } from './failure.ts'
+import type { HostsFile } from './hosts-file.ts'
 
 /** `key` is one text for the whole set, in a fixed order: two answers with the same key are the same answer. */
 export type Resolved = { readonly kind: 'resolved'; readonly addresses: readonly Ip[]; readonly key: string }
@@ -19,6 +20,8 @@ export type Resolve = (host: Host) => Promise<Resolved | Failure> | Resolved
 export type ResolveOptions = {
   /** `address:port` of the servers to ask; null: the system's. */
   readonly servers: readonly string[] | null
+  /** The system's own names, asked where `servers` is null; null: none. */
+  readonly hostsFile: HostsFile | null
   /** Fixed names: lower-case name to addresses. */
   readonly hosts: ReadonlyMap<string, readonly Ip[]>
   readonly namesMax: number
@@ -56,6 +59,12 @@ export function createResolve(options: ResolveOptions): Resolve {
     if (fixed !== undefined) {
       const answer = resolved(fixed)
       known.set(host.name, answer)
+      return answer
+    }
+    const local = options.servers === null ? (options.hostsFile?.(host.name) ?? null) : null
+    if (local !== null) {
+      const answer = resolved(local)
+      known.set(host.name, answer, { ttl: ttlBoundsSeconds.least * 1000 })
       return answer
     }
     const asked = ask(host)

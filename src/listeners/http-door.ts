@@ -23,6 +23,15 @@ export type HttpDoorOptions = {
 
 type Waiting = { readonly request: IncomingMessage; readonly response: ServerResponse }
 
+/** Where the parser is on one connection, as far as we are told. */
+type Reading = {
+  readonly waiting: Waiting[]
+  /** The request whose head came last; its body may still be coming. */
+  latest: IncomingMessage | null
+  /** The parser lost its place behind requests that are still to be answered. */
+  broken: Deny | null
+}
+
 export type HttpDoor = {
   readonly serve: (connection: Connection, early: Buffer) => void
   readonly close: () => void
@@ -36,7 +45,7 @@ class Door implements HttpDoor {
   readonly #rooms: Rooms
   readonly #options: HttpDoorOptions
   readonly #connections = new WeakMap<Duplex, Connection>()
-  readonly #waiting = new WeakMap<Connection, Waiting[]>()
+  readonly #readings = new WeakMap<Connection, Reading>()
   readonly #server: http.Server
 
   constructor(rooms: Rooms, options: HttpDoorOptions) {
@@ -69,8 +78,12 @@ class Door implements HttpDoor {
     const { stream } = connection.start
     if (!this.#connections.has(stream)) {
       this.#connections.set(stream, connection)
-      connection.onHeadTimeout = () =>
-        this.#refuseUnread(connection, deny('malformed_request', 'the head did not end in time'))
+      this.#readings.set(connection, { waiting: [], latest: null, broken: null })
+      connection.onHeadTimeout = () => {
+        // What drips in behind an answer that did not wait for it is the rest of a body, not a head.
+        if (this.#readings.get(connection)?.latest?.complete === false) connection.cut()
+        else this.#refuseUnread(connection, deny('malformed_request', 'the head did not end in time'))
+      }
       stream.once('close', () => this.#closed(connection))
     }
     connection.finish()
@@ -90,28 +103,27 @@ class Door implements HttpDoor {
 
   #onRequest(request: IncomingMessage, response: ServerResponse): void {
     const connection = this.#connections.get(request.socket)
-    if (connection === undefined || connection.poisoned) {
+    const reading = connection === undefined ? undefined : this.#readings.get(connection)
+    if (connection === undefined || reading === undefined) {
       request.socket.destroy()
       return
     }
-    if (connection.active === null) {
-      this.#run(connection, { request, response })
-      return
-    }
-    const waiting = this.#waiting.get(connection) ?? []
-    if (waiting.length >= this.#options.pipelinedMax) {
-      connection.cut()
-      return
-    }
-    waiting.push({ request, response })
-    this.#waiting.set(connection, waiting)
+    // Already cut or hung up. Not destroyed once more: TLS over a socket that was just reset, destroyed from within one
+    // of its own reads, is a use after free in Node 26.
+    if (connection.poisoned) return
+    reading.latest = request
+    if (connection.active === null) this.#run(connection, reading, { request, response })
+    else if (reading.waiting.length >= this.#options.pipelinedMax) connection.cut()
+    else reading.waiting.push({ request, response })
   }
 
-  #run(connection: Connection, { request, response }: Waiting): void {
+  #run(connection: Connection, reading: Reading, { request, response }: Waiting): void {
     handleRequest(this.#rooms, connection, request, response).then(
       () => {
-        const next = connection.poisoned ? undefined : this.#waiting.get(connection)?.shift()
-        if (next !== undefined) this.#run(connection, next)
+        if (connection.poisoned) return
+        const next = reading.waiting.shift()
+        if (next !== undefined) this.#run(connection, reading, next)
+        else if (reading.broken !== null) this.#refuseUnread(connection, reading.broken)
       },
       () => connection.cut(),
     )
@@ -131,19 +143,39 @@ class Door implements HttpDoor {
 
   #onClientError(error: Error, socket: Duplex): void {
     const connection = this.#connections.get(socket)
+    const reading = connection === undefined ? undefined : this.#readings.get(connection)
     const parsing = 'code' in error && typeof error.code === 'string' && error.code.startsWith('HPE_')
-    if (connection === undefined || !parsing) {
+    if (connection === undefined || reading === undefined || !parsing) {
       socket.destroy()
       return
     }
-    connection.poisoned = true
+    // The parser repeats itself with every byte that follows.
+    if (connection.poisoned || reading.broken !== null) return
     const problem = deny('malformed_request', error.message)
-    if (connection.active !== null) connection.active.interrupt(problem)
-    else this.#refuseUnread(connection, problem)
+    reading.broken = problem
+    const { latest, waiting } = reading
+    if (latest === null || latest.complete) {
+      // What came whole before it is answered first, by its own merits.
+      if (connection.active === null) this.#refuseUnread(connection, problem)
+    } else if (waiting.at(-1)?.request === latest) waiting.pop()
+    else {
+      connection.poisoned = true
+      if (connection.active !== null) connection.active.interrupt(problem)
+      else this.#hangUp(connection)
+    }
+  }
+
+  /** Says nothing more; the client may still read what it was told. */
+  #hangUp(connection: Connection): void {
+    const { stream } = connection.start
+    stream.resume()
+    stream.end()
+    this.#rooms.deadlines.lingerThenDestroy(stream)
   }
 
   /** A head that never became a request still is an exchange: refused and recorded like any other. */
   #refuseUnread(connection: Connection, problem: Deny): void {
+    if (connection.poisoned) return
     connection.poisoned = true
     connection.requests++
     const { stream } = connection.start
@@ -162,9 +194,7 @@ class Door implements HttpDoor {
         'Connection: close',
       ]
       stream.write(`${head.join('\r\n')}\r\n\r\n${reply.body}`)
-      stream.resume()
-      stream.end()
-      this.#rooms.deadlines.lingerThenDestroy(stream)
+      this.#hangUp(connection)
     }
     finishFacts(this.#rooms, facts, problem, reply?.status ?? null)
   }

@@ -1,0 +1,126 @@
+/**
+ * A hostile case: bytes, where they are sent, and everything that must be true afterwards.
+ *
+ * Ids are those of the catalogue of hostile inputs, with a letter for each variant.
+ */
+
+import type { RawResponse } from '../../support/raw-client.ts'
+import type { StrictRequest } from '../../support/strict-http.ts'
+import type { WorldPorts } from '../../support/world.ts'
+
+/** Where the bytes go: on the proxy's own port, or decrypted inside a CONNECT to good.test. */
+export type Place = 'proxy' | 'tunnel'
+
+/** What a case's bytes are made of, so that one text serves both places. */
+export type Spot = {
+  readonly place: Place
+  /** `good.test` and the port of the origin of this place. */
+  readonly authority: string
+  /** The request target for a path at good.test: absolute-form or origin-form. */
+  readonly target: (path: string) => string
+  /** `Host: …` and, on the proxy's port, the proxy credentials, each with its line end. */
+  readonly lines: string
+  /** The proxy credentials alone; empty in a tunnel. */
+  readonly proof: string
+  readonly ports: WorldPorts
+}
+
+/** Outcome and reason of a record, as `deny malformed_request`, `allow`, `failed origin_closed`. */
+export type RecordText = string
+
+export type Expectation = {
+  /** Responses in order; of a list any will do. */
+  readonly statuses: readonly (number | readonly number[])[]
+  /** What the connection is afterwards. */
+  readonly after: 'any' | 'closed' | 'open'
+  readonly records: readonly RecordText[]
+  /** Whole requests that reach an origin. Zero also means: no connection at all, unless `broken`. */
+  readonly requests: number
+  /** An origin may have seen the beginning of a request that then was cut. */
+  readonly broken?: boolean
+  readonly check?: (seen: Seen) => void
+}
+
+/** What a case may look at beyond what the runner checks for all. */
+export type Seen = {
+  readonly requests: readonly StrictRequest[]
+  readonly responses: readonly RawResponse[]
+  readonly spot: Spot
+}
+
+export type HostileCase = {
+  readonly id: string
+  readonly what: string
+  /** Both places where it is absent. */
+  readonly only?: Place
+  readonly send: (spot: Spot) => string | readonly string[]
+  /** The request has method HEAD, so its response has no body. */
+  readonly bodiless?: boolean
+  /** What the client does when it has sent all. */
+  readonly ending?: 'fin' | 'reset'
+  readonly expect: Expectation
+}
+
+/** Refused before anything left: no connection, no request, one record; 400 ends the connection. */
+export function refused(status: number, reason: string, after?: Expectation['after']): Expectation {
+  return {
+    statuses: [status],
+    after: after ?? (status === 400 ? 'closed' : 'any'),
+    records: [`deny ${reason}`],
+    requests: 0,
+  }
+}
+
+export const malformed: Expectation = refused(400, 'malformed_request')
+
+/** The head was allowed, the body turned out to be none: the origin must not have seen a whole request. */
+export const brokenOff: Expectation = {
+  statuses: [400],
+  after: 'closed',
+  records: ['deny malformed_request'],
+  requests: 0,
+  broken: true,
+}
+
+export function passed(check?: (seen: Seen) => void, requests = 1): Expectation {
+  return {
+    statuses: Array<number>(requests).fill(200),
+    after: 'open',
+    records: Array<string>(requests).fill('allow'),
+    requests,
+    ...(check === undefined ? {} : { check }),
+  }
+}
+
+/** A request with the given method and further field lines (each with its line end), and what follows the head. */
+export function request(
+  method: string,
+  lines: string = '',
+  body: string = '',
+  path: string = '/',
+): HostileCase['send'] {
+  return (spot) => `${method} ${spot.target(path)} HTTP/1.1\r\n${spot.lines}${lines}\r\n${body}`
+}
+
+/** `a`, `b`, …, `z`, `aa`, …: the variants of one id. */
+export function letter(index: number): string {
+  const last = String.fromCharCode(97 + (index % 26))
+  return index < 26 ? last : letter(Math.floor(index / 26) - 1) + last
+}
+
+/** One case for each variant, all with the same id but for the letter. */
+export function variants<Variant>(
+  id: string,
+  list: readonly Variant[],
+  make: (variant: Variant) => Omit<HostileCase, 'id'>,
+): HostileCase[] {
+  return list.map((variant, index) => ({ id: `${id}${letter(index)}`, ...make(variant) }))
+}
+
+/** Bytes as they can be read in a test's name. */
+export function shown(text: string): string {
+  const short = text.length > 60 ? `${text.slice(0, 57)}…` : text
+  return JSON.stringify(short)
+    .slice(1, -1)
+    .replace(/[^ -~…]/g, (c) => `\\x${c.charCodeAt(0).toString(16)}`)
+}

@@ -88,6 +88,12 @@ export function isNever(kind: AddressClass): boolean {
   return kinds[kind] === 'never'
 }
 
+/** Whether no address of the block can ever be reached, so that listing it is a mistake. */
+export function isNeverBlock(block: Cidr): boolean {
+  const first: Ip = { bits: block.bits, value: block.base, text: '' }
+  return blocks.some(([wider, kind]) => isNever(kind) && wider.length <= block.length && contains(wider, first))
+}
+
 /** The address as rules' `addresses` and our own listeners are compared with it: embedded IPv4 unwrapped. */
 export function innerAddress(ip: Ip): Ip {
   const inner = embeddedIpv4(ip)

@@ -5,9 +5,9 @@
  * nowhere else. Values of a wrong type are the schema's complaint and are passed over.
  */
 
-import { type Cidr, contains, parseCidr, parseIp } from '../net/ip.ts'
+import { type Cidr, parseCidr, parseIp } from '../net/ip.ts'
 import { knownMethods } from '../net/request-head.ts'
-import { classifyAddress, isNever } from './address-class.ts'
+import { isNeverBlock } from './address-class.ts'
 import { type DomainPattern, parseDomainPattern } from './domain-pattern.ts'
 import type { IssueList } from './issue.ts'
 import { parsePathPattern, type PathPattern } from './path-pattern.ts'
@@ -170,14 +170,6 @@ function addressFix(text: string): string {
   const length = Number(match?.[2])
   if (base === null || length > base.bits) return 'write it like "10.2.0.0/16" or "fd00:1::/32"'
   return `it has bits beyond its prefix; for the one address write "${base.text}/${base.bits}"`
-}
-
-function isNeverBlock(block: Cidr): boolean {
-  const text = block.text.slice(0, block.text.indexOf('/'))
-  const first = parseIp(text)
-  if (first === null || !contains(block, first)) return true
-  const last = { ...first, value: first.value + (1n << BigInt(block.bits - block.length)) - 1n }
-  return isNever(classifyAddress(first)) && isNever(classifyAddress(last))
 }
 
 function parseTls(raw: unknown): TlsChoice {

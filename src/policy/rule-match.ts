@@ -39,7 +39,8 @@ export function matchesQuery(rule: Rule, head: RequestHead): boolean {
             return found.length === 1 && found[0] === `${name}=${value}`
           })
         : named(byEither, name).some(
-            (pair) => decodedEscapes(pair.slice(pair.indexOf('=') + 1)) === decodedEscapes(value),
+            (pair) =>
+              decodedEscapes(pair.includes('=') ? pair.slice(pair.indexOf('=') + 1) : '') === decodedEscapes(value),
           )
     if (!met) return false
   }

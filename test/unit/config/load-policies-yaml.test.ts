@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseYaml } from '../../../src/config/yaml.ts'
 
@@ -13,7 +13,7 @@ const bombs: readonly (readonly [string, string])[] = [
     'nine levels of laughter',
     [
       'a: &a [lol]',
-      ...[...'bcdefghij'].map((name, i) => `${name}: &${name} [${Array(9).fill(`*${'abcdefghi'[i]}`).join(', ')}]`),
+      ...'bcdefghij'.split('').map((name, i) => `${name}: &${name} [${`*${'abcdefghi'[i]}, `.repeat(9)}]`),
     ].join('\n'),
   ],
   ['a chain of merges', Array.from({ length: 2000 }, (_, i) => `k${i}:\n  <<: {a: ${i}}\n`).join('')],
@@ -82,8 +82,8 @@ describe('YAML', () => {
   it('keeps __proto__ a key like any other', () => {
     const found = parseYaml('__proto__: {admin: true}\n', 'f')
     if (found.kind !== 'value') expect.fail()
-    expect(Object.keys(Object(found.value))).toEqual(['__proto__'])
-    expect(Reflect.get(Object(found.value), 'admin')).toBeUndefined()
+    expect(JSON.stringify(found.value)).toBe('{"__proto__":{"admin":true}}')
+    expect(found.value).not.toHaveProperty('admin')
   })
 
   it('reads any JSON as JSON.parse does, and never throws', () => {
@@ -96,9 +96,12 @@ describe('YAML', () => {
       { numRuns: 300 },
     )
     fc.assert(
-      fc.property(fc.string({ unit: fc.constantFrom(...'a1:-[]{}&*!|>\'"%#?, \n\t<~'), maxLength: 60 }), (text) => {
-        expect(['issues', 'value']).toContain(parseYaml(text, 'f').kind)
-      }),
+      fc.property(
+        fc.string({ unit: fc.constantFrom(...'a1:-[]{}&*!|>\'"%#?, \n\t<~'.split('')), maxLength: 60 }),
+        (text) => {
+          expect(['issues', 'value']).toContain(parseYaml(text, 'f').kind)
+        },
+      ),
       { numRuns: 1000 },
     )
   }) // prettier-ignore

@@ -197,18 +197,17 @@ describe('a folder', () => {
   describe('that is watched', () => {
     const times = { stableMs: 100, rescanMs: 60_000 }
     const watchFor = async (change: () => Promise<void>, isQuiet = false): Promise<number> => {
-      let told = 0
-      const watch = watchPolicies(dir, () => told++, times)
-      await new Promise((resolve) => setTimeout(resolve, 150))
-      expect(told).toBe(0)
+      const told: number[] = []
+      const watch = watchPolicies(dir, () => told.push(Date.now()), times)
+      const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+      await pause(300)
+      expect(told).toEqual([])
       await change()
-      // Long enough for a second call that should not come; longer where the machine is busy and the first is late.
-      for (let i = 0; i < 40 && (told === 0 || i < 3); i++) {
-        await new Promise((resolve) => setTimeout(resolve, 100))
-        if (told === 0 && i > 5 && isQuiet) break
-      }
+      // Longer where the machine is busy and the first call is late; then long enough for a second that should not come.
+      for (let i = 0; i < (isQuiet ? 3 : 50) && told.length === 0; i++) await pause(100)
+      await pause(300)
       watch.close()
-      return told
+      return told.length
     }
 
     it('tells once of a file that is written in pieces', async () => {

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import ipaddr from 'ipaddr.js'
 import { describe, expect, it } from 'vitest'
 import { contains, ipv4FromValue, parseCidr, parseIp, parseIpv4, parseIpv6, unmapIpv4 } from '../../../src/net/ip.ts'
@@ -47,12 +47,7 @@ describe('beside ipaddr.js', () => {
       fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), (bytes) => {
         const theirs = new ipaddr.IPv6([...bytes])
         const value = BigInt(`0x${Buffer.from(bytes).toString('hex')}`)
-        for (const text of [
-          theirs.toString(),
-          theirs.toNormalizedString(),
-          theirs.toFixedLengthString(),
-          theirs.toRFC5952String(),
-        ])
+        for (const text of [theirs.toString(), theirs.toNormalizedString(), theirs.toRFC5952String()])
           expect(parseIpv6(text)?.value).toBe(value)
         expect(parseIpv6(theirs.toString())?.text).toBe(theirs.toRFC5952String())
       }),
@@ -65,7 +60,7 @@ describe('beside ipaddr.js', () => {
       fc.ipV6(),
       fc.ipV4(),
       fc.ipV4Extended(),
-      fc.string({ unit: fc.constantFrom(...'0123456789abcdef:.'), maxLength: 24 }),
+      fc.string({ unit: fc.constantFrom(...'0123456789abcdef:.'.split('')), maxLength: 24 }),
     )
     fc.assert(
       fc.property(text, (written) => {

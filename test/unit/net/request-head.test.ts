@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { authorityOf, parseAuthority } from '../../../src/net/authority.ts'
 import { fieldValue, fieldValues, foldName, isHopByHop, listTokens } from '../../../src/net/fields.ts'
@@ -197,7 +197,7 @@ describe.each(paths)('%s', (_, place, target) => {
   })
 
   it('never throws, and what it takes says one thing only', () => {
-    const text = fc.string({ unit: fc.constantFrom(...'aZ0/:.?#@\\ \t\r\n\0é,;%[]*'), maxLength: 20 })
+    const text = fc.string({ unit: fc.constantFrom(...'aZ0/:.?#@\\ \t\r\n\0é,;%[]*'.split('')), maxLength: 20 })
     const name = fc.oneof(
       text,
       fc.constantFrom('Host', 'content-length', 'Transfer-Encoding', 'connection', 'Upgrade', 'expect'),

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseBytes, parseDurationMs } from '../../../src/policy/parse-limits.ts'
 import { issueText, parsePolicy, type PlaceOf, type PolicySource } from '../../../src/policy/parse-policy.ts'
@@ -66,7 +66,10 @@ describe('a policy', () => {
   })
 
   it('with ten thousand problems lists two hundred, and says how many more', () => {
-    const found = parsePolicy({ version: 1, name: 'p', rules: Array(10_000).fill({ host: '*.com' }) }, nowhere)
+    const found = parsePolicy(
+      { version: 1, name: 'p', rules: Array.from({ length: 10_000 }, () => ({ host: '*.com' })) },
+      nowhere,
+    )
     expect(Array.isArray(found) && found.length).toBe(201)
     expect(Array.isArray(found) && found.at(-1)?.message).toBe('and 9800 more')
   })

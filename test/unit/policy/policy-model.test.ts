@@ -1,6 +1,6 @@
 /** The compiled policy against a model that anyone can check by reading. */
 
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { explainRequest } from '../../../src/policy/explain.ts'
 import { parsePolicy, type PlaceOf } from '../../../src/policy/parse-policy.ts'
@@ -121,6 +121,6 @@ describe('for any rules and any request', () => {
   it('no rules allow nothing (POL-01)', () => {
     const none = parsePolicy({ version: 1, name: 'none' }, nowhere)
     expect(Array.isArray(none)).toBe(false)
-    fc.assert(fc.property(asked, (request) => void expect(verdict(compile([]), request)).toBe('deny')))
+    fc.assert(fc.property(asked, (request) => verdict(compile([]), request) === 'deny'))
   })
 })

@@ -6,6 +6,7 @@
  */
 
 import type net from 'node:net'
+import type { Readable } from 'node:stream'
 import type { HeadPlace } from '../net/request-head.ts'
 import { decideHost } from '../policy/decide-host.ts'
 import type { Deny } from '../policy/decision.ts'
@@ -50,6 +51,10 @@ export type ActiveExchange = {
   readonly interrupt: (deny: Deny) => void
 }
 
+type Drain = { readonly until: number; readonly bytesMax: number }
+const drainMs = 5000
+const drainBytesMax = 16 * 1024 * 1024
+
 export class Connection implements Cuttable, Watched {
   readonly start: ConnectionStart
   active: ActiveExchange | null = null
@@ -63,6 +68,7 @@ export class Connection implements Cuttable, Watched {
   #phaseSince = performance.now()
   #bytesBefore: number
   #bytesSeen = 0
+  #drain: Drain | null = null
 
   constructor(start: ConnectionStart) {
     this.start = start
@@ -90,6 +96,16 @@ export class Connection implements Cuttable, Watched {
     this.#bytesBefore = this.start.stream.bytesRead
   }
 
+  /** The rest of a body that nobody wants: read and dropped, for a moment and to a bound, so that the answer arrives. */
+  drain(body: Readable): void {
+    const drained: Drain = { until: performance.now() + drainMs, bytesMax: this.start.stream.bytesRead + drainBytesMax }
+    this.#drain = drained
+    body.once('close', () => {
+      if (this.#drain === drained) this.#drain = null
+      if (this.active === null) this.finish()
+    })
+  }
+
   closed(): void {
     for (const session of this.#sessions ?? []) session.open.delete(this)
   }
@@ -108,6 +124,10 @@ export class Connection implements Cuttable, Watched {
 
   check(now: number): void {
     const { limits, stream } = this.start
+    if (this.#drain !== null) {
+      if (now > this.#drain.until || stream.bytesRead > this.#drain.bytesMax) this.cut()
+      return
+    }
     if (this.active !== null) {
       this.active.check(now)
       if (this.#bytes() !== this.#bytesSeen) {

@@ -13,6 +13,7 @@ import type { LiveSession, Session } from '../sessions/session.ts'
 import { forward } from '../upstream/forward.ts'
 import type { Exchange } from './exchange.ts'
 import type { Outcome } from './outcome.ts'
+import { requestBody } from './request-body.ts'
 import type { Rooms } from './rooms.ts'
 
 export async function deliver(
@@ -50,7 +51,7 @@ export async function deliver(
   const { abandon, done } = forward({
     pool,
     head: equipped.head,
-    body: permit.head.body.kind === 'none' ? null : exchange.request,
+    body: permit.head.body.kind === 'none' ? null : requestBody(exchange.request),
     writer: exchange,
     cookies: permit.pinned && permit.foreignCredentials !== 'allow' ? 'strip' : 'pass',
   })

@@ -36,6 +36,7 @@ export class Exchange implements ActiveExchange, ResponseWriter {
   #interruption: Deny | null = null
   #left = false
   #headWaits = false
+  #continued = false
   #held: Buffer | null = null
 
   constructor(rooms: Rooms, connection: Connection, request: IncomingMessage, response: ServerResponse, facts: Facts) {
@@ -86,7 +87,9 @@ export class Exchange implements ActiveExchange, ResponseWriter {
 
   /** After the decision, and only then (RFC 9110 §10.1.1). */
   continueBody(): void {
-    if (!this.#left) this.#response.writeContinue()
+    if (this.#left) return
+    this.#continued = true
+    this.#response.writeContinue()
   }
 
   start(head: ResponseHead): void {
@@ -133,8 +136,10 @@ export class Exchange implements ActiveExchange, ResponseWriter {
       this.abort()
       return this.#response.headersSent ? this.#response.statusCode : null
     }
-    // After an ambiguous head nobody knows where the next one begins.
-    if (reply.status === 400) this.connection.poisoned = true
+    // After an ambiguous head nobody knows where the next one begins, nor after a body that was announced, and whose sender
+    // may or may not send it now that it was not asked to.
+    if (reply.status === 400 || (this.head?.expectContinue === true && !this.#continued))
+      this.connection.poisoned = true
     this.#send(reply)
     return reply.status
   }

@@ -42,6 +42,7 @@ export async function handleRequest(
   } finally {
     finishFacts(rooms, exchange.facts, outcome, status)
     connection.finish()
+    if (!request.complete) connection.drain(request)
   }
 }
 

@@ -11,14 +11,14 @@ import { fileURLToPath } from 'node:url'
 import { type Issue, parsePolicy, type PolicySource } from '../policy/parse-policy.ts'
 import { parseYaml, yamlBytesMax } from './yaml.ts'
 
-export { type PolicyWatch, watchPolicies } from './watch-policies.ts'
+export { watchPolicies } from './watch-policies.ts'
 
 export type LoadedPolicies =
   | { readonly kind: 'issues'; readonly issues: Issue[] }
   | { readonly kind: 'loaded'; readonly sources: PolicySource[] }
 
 /** The shipped policies; the same place seen from `src` and from `dist`. */
-export const shippedPoliciesDir = fileURLToPath(new URL('../../policies/', import.meta.url))
+const shippedPoliciesDir = fileURLToPath(new URL('../../policies/', import.meta.url))
 
 const filesMax = 10_000
 
@@ -62,7 +62,7 @@ export async function loadPolicyFiles(files: readonly string[]): Promise<LoadedP
 }
 
 /** Those of a folder's names that are policies, in order. */
-export function policyNames(names: readonly string[]): string[] {
+function policyNames(names: readonly string[]): string[] {
   return names.filter((name) => !name.startsWith('.') && /\.(?:json|ya?ml)$/.test(name)).sort()
 }
 

@@ -21,7 +21,7 @@ import { matchesMethod, matchesPath, matchesQuery } from './rule-match.ts'
 export { parseQuestion, type Question } from './question.ts'
 
 /** A rule that did not decide, and why not. */
-export type NearMiss = {
+type NearMiss = {
   readonly rule: string
   readonly action: 'allow' | 'deny'
   readonly host: string

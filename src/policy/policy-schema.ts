@@ -16,7 +16,7 @@ const Name = Type.String({ pattern: nameText, description: 'Lower-case letters, 
 
 const text = (maxLength: number, description: string) => Type.String({ minLength: 1, maxLength, description })
 
-export const PolicyRule = Type.Object(
+const PolicyRule = Type.Object(
   {
     action: Type.Optional(Type.Enum(['allow', 'deny'], { description: 'Default: allow. Deny beats allow.' })),
     host: text(300, 'example.org, *.example.org (below), **.example.org (both), api-*.example.org, or an IP literal.'),
@@ -80,7 +80,7 @@ export const PolicyLimits = Type.Object(
   closed,
 )
 
-export const PolicyExpectation = Type.Object(
+const PolicyExpectation = Type.Object(
   {
     allow: Type.Optional(text(4096, 'POST https://host/path')),
     deny: Type.Optional(text(4096, 'POST https://host/path')),

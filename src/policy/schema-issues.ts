@@ -108,7 +108,7 @@ function knownKeys(error: ErrorObject): string[] {
   return typeof properties === 'object' && properties !== null ? Object.keys(properties) : []
 }
 
-export function keyFix(key: string, known: readonly string[]): string {
+function keyFix(key: string, known: readonly string[]): string {
   const meant = nearest(key, known)
   return meant === null ? `remove it; known here: ${known.join(', ')}` : `did you mean "${meant}"?`
 }

@@ -6,12 +6,24 @@
 
 import { Command, CommanderError } from 'commander'
 import type { AddCommand } from './command.ts'
+import { addCaCommand } from './commands/ca.ts'
+import { addConfigCommand } from './commands/config.ts'
+import { addEnvCommand } from './commands/env.ts'
+import { addLogsCommand } from './commands/logs.ts'
 import { addPolicyCommand } from './commands/policy.ts'
+import { addSessionCommand } from './commands/session.ts'
 import { Complaint, type World } from './world.ts'
 import { packageVersion } from './package-version.ts'
 
 /** In the order of `--help`. */
-const commands: readonly AddCommand[] = [addPolicyCommand]
+const commands: readonly AddCommand[] = [
+  addSessionCommand,
+  addPolicyCommand,
+  addEnvCommand,
+  addCaCommand,
+  addLogsCommand,
+  addConfigCommand,
+]
 
 /** Resolves with the exit code when the command is over. */
 export async function runCli(argv: readonly string[], world: World): Promise<number> {

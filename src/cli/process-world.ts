@@ -1,10 +1,11 @@
 /** The process itself, as commands see it. */
 
+import { ownEnvironment } from '../config/load-config.ts'
 import type { Terminal, World } from './world.ts'
 
 export function processWorld(): World {
   return {
-    env: process.env,
+    env: ownEnvironment(),
     cwd: process.cwd(),
     stdin: process.stdin,
     out: terminal(process.stdout),

@@ -1,0 +1,118 @@
+/**
+ * `sallyport env`: the environment of a session's sandbox, for a token that is there already.
+ *
+ * Promises: a token is taken from standard input or a variable, never from the command line, which every user of the
+ * machine can read; nothing is changed at the gateway.
+ */
+
+import { existsSync } from 'node:fs'
+import path from 'node:path'
+import { text as readText } from 'node:stream/consumers'
+import { Option } from 'commander'
+import type { Config } from '../../config/config-schema.ts'
+import { sandboxEnvironment } from '../../config/sandbox-environment.ts'
+import type { SessionView } from '../../control/schemas.ts'
+import { CredentialBook } from '../../credentials/credential-book.ts'
+import { deriveKey, loadStateKey } from '../../sessions/state-key.ts'
+import { type AddCommand, examples } from '../command.ts'
+import { configFor } from '../configuration.ts'
+import { addControlOptions, connectControl, type ControlOptions } from '../control-options.ts'
+import { type EnvironmentFormat, environmentFormats, environmentText } from '../environment-text.ts'
+import { Complaint, misuse, type World } from '../world.ts'
+
+type Options = ControlOptions & {
+  readonly session: string
+  readonly format: EnvironmentFormat
+  readonly proxy?: string
+  readonly caDirectory?: string
+  readonly jvm?: true
+  readonly json?: true
+}
+
+export const addEnvCommand: AddCommand = (program, world, exitWith) => {
+  addControlOptions(
+    program
+      .command('env')
+      .description("The environment of a session's sandbox. Its token comes from SALLYPORT_TOKEN or standard input."),
+  )
+    .requiredOption('--session <id>', 'the session')
+    .addOption(new Option('--format <format>', 'whose spelling').choices(environmentFormats).default('shell'))
+    .option('--proxy <host:port>', 'where the sandbox reaches the proxy; default: where it listens')
+    .option('--ca-directory <directory>', 'where the sandbox sees ca.pem and bundle.pem; default: the public directory')
+    .option('--jvm', 'JAVA_TOOL_OPTIONS too; some builds break on its notice')
+    .option('--json', 'the same as --format json')
+    .addHelpText(
+      'after',
+      examples(
+        'eval "$(SALLYPORT_TOKEN=… sallyport env --session s-abc)"',
+        'sallyport env --session s-abc --format docker --proxy gateway:3128 --ca-directory /etc/sallyport < token > sandbox.env',
+      ),
+    )
+    .action(async (options: Options) => exitWith(await env(options, world)))
+}
+
+async function env(options: Options, world: World): Promise<number> {
+  if (!/^[a-z0-9][a-z0-9._-]{0,63}$/i.test(options.session)) throw misuse(`"${options.session}" is no session id`)
+  const token = await readToken(world)
+  const config = await configFor(world, options)
+  const directory = options.caDirectory ?? config.publicDirectory
+  const environment = sandboxEnvironment({
+    proxyUrl: `http://${options.session}:${token}@${proxyAddress(options.proxy, config)}`,
+    files: { ca: path.join(directory, 'ca.pem'), bundle: path.join(directory, 'bundle.pem') },
+    placeholders: await findPlaceholders(options, config, world),
+    jvm: options.jvm === true,
+  })
+  const spelled = environmentText(environment, options.json === true ? 'json' : options.format)
+  if (typeof spelled === 'string') throw new Complaint(`${spelled}; use --format json`)
+  world.out.write(spelled.text)
+  return 0
+}
+
+async function readToken(world: World): Promise<string> {
+  const given = world.env['SALLYPORT_TOKEN']
+  if (given === undefined && world.stdin.isTTY === true)
+    throw misuse('a session token is needed; set SALLYPORT_TOKEN, or write it to standard input')
+  const token = (given ?? (await readText(world.stdin))).trim()
+  if (!/^[A-Za-z0-9_-]{16,256}$/.test(token))
+    throw misuse('that is no session token; take the one "session create" showed')
+  return token
+}
+
+/** The first TCP listener; one on every address is reached by loopback from this machine. */
+function proxyAddress(given: string | undefined, config: Config): string {
+  const listening = config.listeners.find(({ address }) => !address.startsWith('unix:'))?.address
+  const address = given ?? listening?.replace(/^0\.0\.0\.0:/, '127.0.0.1:').replace(/^\[::\]:/, '[::1]:')
+  if (address === undefined) throw misuse('the configuration has no TCP listener; name one with --proxy host:port')
+  if (!/^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}$/.test(address)) throw misuse(`"${address}" is no host:port`)
+  return address
+}
+
+/** What stands in for the secrets of this session: only the gateway's own user can tell, and only if there are any. */
+async function findPlaceholders(options: Options, config: Config, world: World): Promise<Record<string, string>> {
+  if (config.credentials.every(({ placeholder }) => placeholder === null)) return {}
+  if (!existsSync(path.join(config.stateDirectory, 'state-key'))) {
+    world.err.write(`placeholders are left out: the state of the gateway is not at ${config.stateDirectory}\n`)
+    return {}
+  }
+  const client = await connectControl(options, world)
+  const session = parseSession(await client.call('GET', `/v1/sessions/${encodeURIComponent(options.session)}`))
+  const stateKey = loadStateKey(config.stateDirectory, () => {
+    throw new Complaint('the state of the gateway is gone')
+  })
+  const book = new CredentialBook({
+    credentials: config.credentials,
+    placeholderKey: deriveKey(stateKey, 'placeholders'),
+    // No secret is read for this.
+    world: { variable: () => undefined, now: () => 0 },
+    log: () => undefined,
+  })
+  try {
+    return Object.fromEntries(book.environmentFor(session.id, Object.values(session.credentials)))
+  } finally {
+    book.close()
+  }
+}
+
+function parseSession(value: unknown): SessionView {
+  return value as SessionView
+}

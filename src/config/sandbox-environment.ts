@@ -5,7 +5,7 @@
  * ours (mixing them up breaks either us or everything else). No secret is in it; the proxy URL holds the session's own token.
  */
 
-export type SandboxFiles = {
+type SandboxFiles = {
   /** Our CA certificate alone, as the sandbox sees the file. */
   readonly ca: string
   /** The system's roots and ours. */

@@ -8,7 +8,7 @@
 import type { Authority, Scheme } from '../net/authority.ts'
 import { printable } from '../net/response-head.ts'
 import { type Deny, unreachable } from '../policy/decision.ts'
-import { denyReasons } from '../policy/deny-reason.ts'
+import { type DenyReason, denyReasons } from '../policy/deny-reason.ts'
 import { failures } from '../upstream/failure.ts'
 import type { Outcome } from './outcome.ts'
 
@@ -95,7 +95,7 @@ function refusal(deny: Deny, facts: ReplyFacts): Reply {
       message: message(deny, says, target, retryable),
       reason: deny.reason,
       retryable,
-      ...(suggestion(deny, facts) ?? {}),
+      ...suggestion(deny, facts),
       ...context(facts),
     }),
   }
@@ -124,29 +124,25 @@ function suggestion(deny: Deny, facts: ReplyFacts): { readonly suggestedRule: ob
   const { authority, method, path } = facts
   if (authority === null) return null
   const ports = authority.port === 443 || authority.port === 80 ? {} : { ports: [authority.port] }
-  switch (deny.reason) {
-    case 'host_not_allowed':
-    case 'port_not_allowed':
-      return {
-        suggestedRule: {
-          host: authority.host.text,
-          ...ports,
-          methods: method === null || method === 'GET' || method === 'HEAD' ? ['GET', 'HEAD'] : [method],
-        },
-      }
-    case 'method_not_allowed':
-    case 'path_not_allowed':
-      return {
-        suggestedRule: {
-          host: authority.host.text,
-          ...ports,
-          ...(method === null ? {} : { methods: [method] }),
-          ...(path === null ? {} : { paths: [path] }),
-        },
-      }
-    default:
-      return null
+  const byReason: Partial<Record<DenyReason, object>> = {
+    host_not_allowed: { methods: reading(method) ? ['GET', 'HEAD'] : [method] },
+    port_not_allowed: { methods: reading(method) ? ['GET', 'HEAD'] : [method] },
+    method_not_allowed: {
+      ...(method === null ? {} : { methods: [method] }),
+      ...(path === null ? {} : { paths: [path] }),
+    },
+    path_not_allowed: {
+      ...(method === null ? {} : { methods: [method] }),
+      ...(path === null ? {} : { paths: [path] }),
+    },
   }
+  const narrow = byReason[deny.reason]
+  return narrow === undefined ? null : { suggestedRule: { host: authority.host.text, ...ports, ...narrow } }
+}
+
+/** What a client that only reads would send; unknown at CONNECT. */
+function reading(method: string | null): boolean {
+  return method === null || method === 'GET' || method === 'HEAD'
 }
 
 function commonFields(facts: ReplyFacts, decision: 'allow' | 'deny', reason: string): string[] {

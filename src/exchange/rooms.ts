@@ -54,4 +54,4 @@ export type Rooms = {
 }
 
 /** Tunnels open now, for the gauge. */
-export type TunnelCount = { open: number }
+type TunnelCount = { open: number }

@@ -27,7 +27,7 @@ export type Cuttable = {
   readonly cut: () => void
 }
 
-export type SessionCounters = { allowed: number; denied: number; bytesUp: number; bytesDown: number }
+type SessionCounters = { allowed: number; denied: number; bytesUp: number; bytesDown: number }
 
 /** A session while it lives in this process: the present snapshot and everything that hangs on it. */
 export type LiveSession = {

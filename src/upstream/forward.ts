@@ -22,7 +22,7 @@ export type ResponseWriter = {
   readonly onDrain: (listener: () => void) => void
 }
 
-export type Forwarded = {
+type Forwarded = {
   readonly end: { readonly kind: 'abandoned' } | { readonly kind: 'completed'; readonly status: number } | Failure
   readonly started: boolean
   readonly bytesUp: number

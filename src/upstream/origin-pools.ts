@@ -7,7 +7,7 @@
  */
 
 import tls from 'node:tls'
-import { Pool } from 'undici'
+import { type buildConnector, Pool } from 'undici'
 import type { Scheme } from '../net/authority.ts'
 import type { AddressPermit } from '../policy/decide-address.ts'
 import type { Dial, Dialled } from './dial.ts'
@@ -67,13 +67,7 @@ export class OriginPool {
     return new Pool(`${this.#scheme}://${this.permit.authority.text}`, {
       allowH2: false,
       bodyTimeout: this.#options.bodyIdleMs,
-      connect: (_target, callback) => {
-        this.#connect().then(
-          (result) =>
-            result.kind === 'dialled' ? callback(null, result.socket) : callback(new FailureError(result), null),
-          (error: unknown) => callback(error instanceof Error ? error : new Error(String(error)), null),
-        )
-      },
+      connect: (_target, callback) => void this.#answer(callback),
       connections,
       headersTimeout: this.#options.headTimeoutMs,
       keepAliveMaxTimeout: this.#options.keepAliveMs,
@@ -81,6 +75,18 @@ export class OriginPool {
       maxHeaderSize: this.#options.headBytesMax,
       pipelining: 1,
     })
+  }
+
+  /** Undici asks by callback; what fails is carried through as an error and comes out as the failure it was. */
+  async #answer(callback: buildConnector.Callback): Promise<void> {
+    let result: Dialled | Failure
+    try {
+      result = await this.#connect()
+    } catch (error) {
+      result = failureOf(error)
+    }
+    if (result.kind === 'dialled') callback(null, result.socket)
+    else callback(new FailureError(result), null)
   }
 
   async #connect(): Promise<Dialled | Failure> {

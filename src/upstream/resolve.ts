@@ -13,7 +13,7 @@ import { type Failure, failure } from './failure.ts'
 import type { HostsFile } from './hosts-file.ts'
 
 /** `key` is one text for the whole set, in a fixed order: two answers with the same key are the same answer. */
-export type Resolved = { readonly kind: 'resolved'; readonly addresses: readonly Ip[]; readonly key: string }
+type Resolved = { readonly kind: 'resolved'; readonly addresses: readonly Ip[]; readonly key: string }
 
 export type Resolve = (host: Host) => Promise<Resolved | Failure> | Resolved
 

@@ -7,7 +7,7 @@
 
 import type net from 'node:net'
 
-export type TunnelEnd = {
+type TunnelEnd = {
   readonly bytesUp: number
   readonly bytesDown: number
   readonly how: 'cut' | 'ended' | 'idle' | 'reset'

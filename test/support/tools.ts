@@ -11,7 +11,7 @@ export async function needs(context: Pick<TestContext, 'skip'>, tool: string): P
   context.skip(`skipped: there is no ${tool} on this machine`)
 }
 
-async function isInstalled(tool: string): Promise<boolean> {
+export async function isInstalled(tool: string): Promise<boolean> {
   if (tool.includes('/')) return true
   const found = (process.env['PATH'] ?? '')
     .split(delimiter)

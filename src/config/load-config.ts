@@ -22,7 +22,6 @@ import { riskyEnvironment } from './risky-environment.ts'
 
 export { issueText } from '../policy/issue.ts'
 export type { ConfigChoice } from './config-file.ts'
-export type { Origin } from './config-layers.ts'
 export { configJsonSchema } from './config-schema.ts'
 export { showConfig } from './show-config.ts'
 

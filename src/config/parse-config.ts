@@ -184,7 +184,7 @@ function checkAudit(effective: Readonly<Record<string, unknown>>, issues: IssueL
     )
 }
 
-export function section(value: Readonly<Record<string, unknown>>, key: string): Readonly<Record<string, unknown>> {
+function section(value: Readonly<Record<string, unknown>>, key: string): Readonly<Record<string, unknown>> {
   const found = value[key]
   return isRecord(found) ? found : {}
 }

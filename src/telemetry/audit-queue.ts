@@ -5,7 +5,7 @@
  * care, so a queue that has grown while the disk was full costs its bytes and no pauses.
  */
 
-export type Batch = { readonly bytes: Buffer; readonly lineCount: number }
+type Batch = { readonly bytes: Buffer; readonly lineCount: number }
 
 export type AuditQueue = {
   /** Bytes of all lines that were not yet confirmed as written. */

@@ -9,7 +9,7 @@
 import { destination, type LevelWithSilent, pino, stdSerializers } from 'pino'
 
 export type LogLevel = LevelWithSilent
-export type LogFields = Readonly<Record<string, unknown>>
+type LogFields = Readonly<Record<string, unknown>>
 
 type Write = (fields: LogFields, message: string) => void
 

@@ -19,7 +19,7 @@ export type DecisionFilter = {
   readonly visible?: ((record: ExchangeRecord) => boolean) | undefined
 }
 
-export type DecisionListener = (record: ExchangeRecord) => void
+type DecisionListener = (record: ExchangeRecord) => void
 
 export type RecentDecisions = {
   readonly append: (record: ExchangeRecord) => void

@@ -11,12 +11,14 @@ import { addConfigCommand } from './commands/config.ts'
 import { addEnvCommand } from './commands/env.ts'
 import { addLogsCommand } from './commands/logs.ts'
 import { addPolicyCommand } from './commands/policy.ts'
+import { addServeCommand } from './commands/serve.ts'
 import { addSessionCommand } from './commands/session.ts'
 import { Complaint, type World } from './world.ts'
 import { packageVersion } from './package-version.ts'
 
 /** In the order of `--help`. */
 const commands: readonly AddCommand[] = [
+  addServeCommand,
   addSessionCommand,
   addPolicyCommand,
   addEnvCommand,

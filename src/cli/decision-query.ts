@@ -21,8 +21,7 @@ export function parseCount(text: string): number {
 
 export function queryOf(wanted: Wanted, more: Readonly<Record<string, string>> = {}): string {
   const query = new URLSearchParams()
-  for (const [name, value] of Object.entries({ ...wanted, ...more }))
-    if (value !== undefined) query.set(name, value)
+  for (const [name, value] of Object.entries({ ...wanted, ...more })) if (value !== undefined) query.set(name, value)
   return query.toString()
 }
 

@@ -43,7 +43,9 @@ async function logs(options: Options, world: World): Promise<number> {
   const client = await connectControl(options, world)
   if (options.follow === true)
     return followDecisions({ client, wanted, limit: options.limit, print, say: world.err.write })
-  const found = parseDecisions(await client.call('GET', `/v1/decisions?${queryOf(wanted, { limit: String(options.limit) })}`))
+  const found = parseDecisions(
+    await client.call('GET', `/v1/decisions?${queryOf(wanted, { limit: String(options.limit) })}`),
+  )
   for (const record of found.toReversed()) print(record)
   return 0
 }

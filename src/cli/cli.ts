@@ -11,6 +11,7 @@ import { addConfigCommand } from './commands/config.ts'
 import { addEnvCommand } from './commands/env.ts'
 import { addLogsCommand } from './commands/logs.ts'
 import { addPolicyCommand } from './commands/policy.ts'
+import { addRunCommand } from './commands/run.ts'
 import { addServeCommand } from './commands/serve.ts'
 import { addSessionCommand } from './commands/session.ts'
 import { Complaint, type World } from './world.ts'
@@ -19,6 +20,7 @@ import { packageVersion } from './package-version.ts'
 /** In the order of `--help`. */
 const commands: readonly AddCommand[] = [
   addServeCommand,
+  addRunCommand,
   addSessionCommand,
   addPolicyCommand,
   addEnvCommand,

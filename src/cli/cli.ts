@@ -8,6 +8,7 @@ import { Command, CommanderError } from 'commander'
 import type { AddCommand } from './command.ts'
 import { addCaCommand } from './commands/ca.ts'
 import { addConfigCommand } from './commands/config.ts'
+import { addDemoCommand } from './commands/demo.ts'
 import { addEnvCommand } from './commands/env.ts'
 import { addLogsCommand } from './commands/logs.ts'
 import { addPolicyCommand } from './commands/policy.ts'
@@ -27,6 +28,7 @@ const commands: readonly AddCommand[] = [
   addCaCommand,
   addLogsCommand,
   addConfigCommand,
+  addDemoCommand,
 ]
 
 /** Resolves with the exit code when the command is over. */

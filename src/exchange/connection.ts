@@ -11,6 +11,7 @@ import type { HeadPlace } from '../net/request-head.ts'
 import { decideHost } from '../policy/decide-host.ts'
 import type { Deny } from '../policy/decision.ts'
 import type { Cuttable, LiveSession, Session } from '../sessions/session.ts'
+import { resetSocket } from '../upstream/reset-socket.ts'
 import type { Watched } from './deadlines.ts'
 
 /** Milliseconds. */
@@ -119,7 +120,7 @@ export class Connection implements Cuttable, Watched {
 
   cut(): void {
     this.poisoned = true
-    this.start.raw.resetAndDestroy()
+    resetSocket(this.start.raw)
   }
 
   check(now: number): void {

@@ -53,6 +53,7 @@ export async function deliver(
     head: equipped.head,
     body: permit.head.body.kind === 'none' ? null : requestBody(exchange.request),
     writer: exchange,
+    relayed: rooms.relayed,
     cookies: permit.pinned && permit.foreignCredentials !== 'allow' ? 'strip' : 'pass',
   })
   exchange.onAbandon(abandon)

@@ -119,8 +119,8 @@ export class Exchange implements ActiveExchange, ResponseWriter {
   }
 
   abort(): void {
-    this.connection.poisoned = true
-    this.#response.destroy()
+    // A reset, since the end of a connection is how an answer without framing ends.
+    this.connection.cut()
   }
 
   onDrain(listener: () => void): void {

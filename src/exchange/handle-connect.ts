@@ -7,6 +7,7 @@ import { fieldValue } from '../net/fields.ts'
 import { checkConnectFields } from '../net/request-head.ts'
 import { decideHost, type HostPermit } from '../policy/decide-host.ts'
 import { type Deny, deny } from '../policy/decision.ts'
+import { noCredentials } from '../sessions/identify.ts'
 import type { LiveSession } from '../sessions/session.ts'
 import type { Connection } from './connection.ts'
 import { isEgressLocal } from './egress-local.ts'
@@ -40,11 +41,10 @@ export async function handleConnect(
   early: Buffer,
 ): Promise<void> {
   const facts = beginFacts(rooms, connection, 'connect')
-  const socket = connection.start.raw
+  // Inside TLS the answer to a CONNECT is said inside too. Whoever accepted the socket hears its errors for life.
+  const socket = connection.start.stream
   const userAgent = fieldValue(request.rawHeaders, 'user-agent')
   const connect: Connect = { connection, socket, facts, userAgent, early }
-  // Attached before the first await: a client that vanishes now would otherwise end the process.
-  socket.on('error', ignore)
   let opened: Opened
   try {
     opened = await walk(rooms, connect, request)
@@ -114,7 +114,11 @@ function tellDenied(
   return inside ? openIntercepted(rooms, connect, live, authority, refusal) : refusal
 }
 
-/** The answer to a CONNECT that opens nothing. The connection stays open: a client may need it for its next attempt. */
+/**
+ * The answer to a CONNECT that opens nothing. After a challenge the connection stays open, because clients answer it there;
+ * after anything else it ends: Node's https agent forgets the socket of a refused CONNECT without closing it, and its
+ * process would wait for us until we give up on silence.
+ */
 function refuse(rooms: Rooms, connect: Connect, outcome: Outcome, httpVersion: string): number | null {
   const { connection, facts, socket, early } = connect
   const reply = replyTo(outcome, facts)
@@ -122,8 +126,9 @@ function refuse(rooms: Rooms, connect: Connect, outcome: Outcome, httpVersion: s
     socket.destroy()
     return null
   }
-  // What follows an ambiguous head, or was sent before we answered, is no next request.
-  const last = reply.status === 400 || early.length > 0 || httpVersion !== '1.1' || reply.status >= 500
+  const challenge = outcome.kind === 'deny' && outcome.detail === noCredentials
+  // What was sent before we answered is no next request.
+  const last = !challenge || early.length > 0 || httpVersion !== '1.1'
   const body = Buffer.from(reply.body)
   const lines = [`HTTP/1.1 ${reply.status} ${reply.reason}`]
   for (let i = 0; i < reply.fields.length; i += 2) lines.push(`${reply.fields[i]}: ${reply.fields[i + 1]}`)
@@ -138,5 +143,3 @@ function refuse(rooms: Rooms, connect: Connect, outcome: Outcome, httpVersion: s
   } else rooms.serve(connection, Buffer.alloc(0))
   return reply.status
 }
-
-function ignore(): void {}

@@ -10,6 +10,7 @@ import type { Authority, Scheme } from '../net/authority.ts'
 import { parseHost } from '../net/host.ts'
 import { type Deny, deny } from '../policy/decision.ts'
 import type { LiveSession } from '../sessions/session.ts'
+import { resetSocket } from '../upstream/reset-socket.ts'
 import { Connection } from './connection.ts'
 import { type FirstBytes, readFirstBytes } from './first-bytes.ts'
 import type { Connect, Opened } from './handle-connect.ts'
@@ -48,7 +49,7 @@ export function openPlain(
       socket.destroy()
       return told(refusal ?? { kind: 'abandoned', detail: 'the client left before its first byte' })
     case 'opaque':
-      socket.resetAndDestroy()
+      resetSocket(socket)
       return told(refusal ?? deny('opaque_tunnel', first.detail))
     case 'http':
       serveInside(rooms, connect, live, { stream: socket, scheme: 'http', authority, refusal }, first.bytes)
@@ -74,7 +75,7 @@ async function openTls(
   if (opened.kind !== 'open') {
     const rejected = opened.kind === 'failed' && opened.clientRejected
     if (rejected) rooms.trust.learn(live.id, connect.userAgent, 'rejects')
-    connect.socket.resetAndDestroy()
+    resetSocket(connect.socket)
     const detail = opened.kind === 'failed' ? opened.detail : 'too many certificates for refused names'
     return told(mismatch ?? { kind: 'abandoned', detail: `TLS with the client: ${detail}` })
   }
@@ -125,7 +126,7 @@ function serveInside(rooms: Rooms, connect: Connect, live: LiveSession, inside: 
     userAgent: connect.userAgent,
     limits,
   })
-  raw.once('close', () => {
+  const onClose = (): void => {
     // Each request inside is an exchange of its own; a tunnel without any still ended somehow.
     const silent = connection.requests === 0
     if (silent && inside.scheme === 'https') rooms.trust.learn(live.id, connect.userAgent, 'rejects')
@@ -136,7 +137,9 @@ function serveInside(rooms: Rooms, connect: Connect, live: LiveSession, inside: 
         inside.refusal ?? { kind: 'abandoned', detail: 'the client left without a request' },
         200,
       )
-  })
+  }
+  if (raw.closed) onClose()
+  else raw.once('close', onClose)
   rooms.serve(connection, early)
 }
 

@@ -5,11 +5,13 @@
  * the origin. A session that ends or a policy that narrows cuts it.
  */
 
+import type { Authority } from '../net/authority.ts'
 import { decideAddress } from '../policy/decide-address.ts'
 import { decideHost, type HostPermit } from '../policy/decide-host.ts'
-import { deny } from '../policy/decision.ts'
+import { type Deny, deny } from '../policy/decision.ts'
 import type { Cuttable, LiveSession, Session } from '../sessions/session.ts'
 import type { Dialled } from '../upstream/dial.ts'
+import { resetSocket } from '../upstream/reset-socket.ts'
 import { joinTunnel, type Tunnel } from '../upstream/tunnel.ts'
 import type { Watched } from './deadlines.ts'
 import { readFirstBytes } from './first-bytes.ts'
@@ -56,18 +58,26 @@ export async function openTunnel(
     discard()
     return openPlain(rooms, connect, live, authority, null, first)
   }
-  const mismatch = judgeServerName(first.serverName, authority)
-  if (mismatch !== null || live.ended || dialled.socket.destroyed) {
+  const refusal = judgeServerName(first.serverName, authority) ?? judgeAgain(live, authority)
+  if (refusal !== null || dialled.socket.destroyed) {
     discard()
-    socket.resetAndDestroy()
-    const outcome =
-      mismatch ??
-      (live.ended
-        ? deny('session_unknown', 'revoked')
-        : { kind: 'failed' as const, code: 'origin_closed' as const, cause: 'before the first byte' })
+    resetSocket(socket)
+    const outcome = refusal ?? {
+      kind: 'failed' as const,
+      code: 'origin_closed' as const,
+      cause: 'before the first byte',
+    }
     return { kind: 'told', outcome, status: 200 }
   }
   return relay(rooms, connect, live, dialled, first.bytes)
+}
+
+/** The session may have ended, and its policy narrowed, while the client took its time to speak: nothing cuts us yet. */
+function judgeAgain(live: LiveSession, authority: Authority): Deny | null {
+  if (live.ended) return deny('session_unknown', 'revoked')
+  const where = decideHost(live.current, authority)
+  if (where.kind === 'deny') return where
+  return where.permit.route === 'tunnel' ? null : deny('host_not_allowed', `${authority.text}: no tunnel any more`)
 }
 
 async function relay(
@@ -80,7 +90,7 @@ async function relay(
   const { facts, socket } = connect
   facts.kind = 'tunnel'
   rooms.tunnels.open++
-  const hold = new TunnelHold(rooms, connect, joinTunnel(socket, dialled.socket, first))
+  const hold = new TunnelHold(rooms, connect, joinTunnel(socket, dialled.socket, first, rooms.relayed))
   live.open.add(hold)
   rooms.deadlines.add(hold)
   const end = await hold.tunnel.done

@@ -24,6 +24,8 @@ export function requestBody(request: IncomingMessage): Readable {
     if (!body.push(chunk)) request.pause()
   }
   const onEnd = (): void => void body.push(null)
+  // Whoever reads it hears of it; once nobody does, an error would end the process.
+  body.on('error', ignore)
   request.on('data', onData)
   request.once('end', onEnd)
   request.once('close', () => {
@@ -31,3 +33,5 @@ export function requestBody(request: IncomingMessage): Readable {
   })
   return body
 }
+
+function ignore(): void {}

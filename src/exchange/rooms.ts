@@ -51,6 +51,8 @@ export type Rooms = {
   readonly now: () => number
 
   readonly tunnels: TunnelCount
+  /** Told of the bytes of every read that is passed on. */
+  readonly relayed: (bytes: number) => void
 }
 
 /** Tunnels open now, for the gauge. */

@@ -3,7 +3,6 @@
 import type { Config } from '../config/config-schema.ts'
 import { createEquip } from '../credentials/equip.ts'
 import { createClientTrust } from '../exchange/client-trust.ts'
-import type { Connection } from '../exchange/connection.ts'
 import { Deadlines } from '../exchange/deadlines.ts'
 import type { DenialLoops } from '../exchange/denial-loops.ts'
 import { RecentDenials } from '../exchange/egress-local.ts'
@@ -16,12 +15,13 @@ import { identify } from '../sessions/identify.ts'
 import { createIntercept } from '../tls/intercept.ts'
 import type { LeafCache } from '../tls/leaf-cache.ts'
 import { upstreamRoots } from '../tls/upstream-roots.ts'
-import { createDial } from '../upstream/dial.ts'
+import { createDial, type Dial } from '../upstream/dial.ts'
 import { createHostsFile } from '../upstream/hosts-file.ts'
 import { createOwnEndpoints, type Endpoint } from '../upstream/own-endpoints.ts'
 import { createResolve } from '../upstream/resolve.ts'
+import { createYoungGarbage } from '../upstream/young-garbage.ts'
 import type { GatewaySessions } from './session-parts.ts'
-import { createPoolsOf } from './session-pools.ts'
+import { createPoolsBySession, type PoolsBySession } from './session-pools.ts'
 
 export type GatewayWalk = {
   /** Where it listens, as bound. */
@@ -49,7 +49,10 @@ export async function startWalk(parts: WalkParts): Promise<GatewayWalk> {
   const limiter = createAuthLimiter({ now: () => performance.now() })
   // The door serves what the rooms open, and the rooms open what the door accepts.
   const late: { serve: Rooms['serve'] } = { serve: (connection) => connection.cut() }
-  const rooms = furnish(parts, { deadlines, limiter, own, serve: (connection, early) => late.serve(connection, early) })
+  const dial = createDial({ timeoutMs: config.limits.connectTimeoutMs, attemptMs: config.limits.connectAttemptMs })
+  const pools = createPools(config, dial)
+  const serve: Rooms['serve'] = (connection, early) => late.serve(connection, early)
+  const rooms = furnish(parts, { deadlines, dial, limiter, own, poolsOf: pools.poolsOf, serve })
   const door = createHttpDoor(rooms, { headBytesMax: config.limits.headBytesMax, pipelinedMax: 32 })
   late.serve = (connection, early) => door.serve(connection, early)
 
@@ -58,12 +61,12 @@ export async function startWalk(parts: WalkParts): Promise<GatewayWalk> {
   const close = async (): Promise<void> => {
     for (const listener of listeners) await listener.close()
     door.close()
+    pools.close()
     deadlines.close()
     limiter.close()
   }
   try {
     for (const { address, session } of config.listeners) {
-      const serve = (connection: Connection, early: Buffer): void => door.serve(connection, early)
       const listener = await listenForProxy({ address, session, limits: rooms.limits, serve, connections })
       listeners.push(listener)
       if (typeof listener.bound === 'object') own.push(listener.bound)
@@ -76,14 +79,27 @@ export async function startWalk(parts: WalkParts): Promise<GatewayWalk> {
   return { proxies: listeners.map(({ address }) => address), own, close }
 }
 
-type Furniture = Pick<Rooms, 'deadlines' | 'serve'> & {
+function createPools({ limits, upstream }: Config, dial: Dial): PoolsBySession {
+  return createPoolsBySession({
+    dial,
+    roots: upstreamRoots(upstream.roots, upstream.extraCa),
+    handshakeTimeoutMs: limits.handshakeTimeoutMs,
+    keepAliveMs: limits.originKeepAliveMs,
+    headTimeoutMs: limits.originHeadTimeoutMs,
+    bodyIdleMs: limits.exchangeIdleMs,
+    headBytesMax: limits.originHeadBytesMax,
+    connectionsPerOriginMax: limits.connectionsPerOriginMax,
+    poolsPerSessionMax: limits.poolsPerSessionMax,
+  })
+}
+
+type Furniture = Pick<Rooms, 'deadlines' | 'dial' | 'poolsOf' | 'serve'> & {
   readonly limiter: ReturnType<typeof createAuthLimiter>
   readonly own: readonly Endpoint[]
 }
 
 function furnish({ config, world, sessions, leaves, loops, tunnels }: WalkParts, furniture: Furniture): Rooms {
   const { limits, upstream } = config
-  const dial = createDial({ timeoutMs: limits.connectTimeoutMs, attemptMs: limits.connectAttemptMs })
   let decisions = 0
   // Ids of one run begin alike; the start keeps those of two runs apart.
   const run = Math.floor(world.now()).toString(36)
@@ -103,18 +119,6 @@ function furnish({ config, world, sessions, leaves, loops, tunnels }: WalkParts,
       timeoutMs: limits.dnsTimeoutMs,
     }),
     isOwn: createOwnEndpoints(() => furniture.own),
-    dial,
-    poolsOf: createPoolsOf({
-      dial,
-      roots: upstreamRoots(upstream.roots, upstream.extraCa),
-      handshakeTimeoutMs: limits.handshakeTimeoutMs,
-      keepAliveMs: limits.originKeepAliveMs,
-      headTimeoutMs: limits.originHeadTimeoutMs,
-      bodyIdleMs: limits.exchangeIdleMs,
-      headBytesMax: limits.originHeadBytesMax,
-      connectionsPerOriginMax: limits.connectionsPerOriginMax,
-      poolsPerSessionMax: limits.poolsPerSessionMax,
-    }),
     sink: loops,
     loopDelayMs: (refused) => loops.delayMs(refused),
     trust: createClientTrust(),
@@ -129,5 +133,6 @@ function furnish({ config, world, sessions, leaves, loops, tunnels }: WalkParts,
     nextDecisionId: () => `d-${run}-${(++decisions).toString(36)}`,
     now: world.now,
     tunnels,
+    relayed: createYoungGarbage(),
   }
 }

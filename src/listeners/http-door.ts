@@ -76,8 +76,9 @@ class Door implements HttpDoor {
 
   serve(connection: Connection, early: Buffer): void {
     const { stream } = connection.start
-    if (!this.#connections.has(stream)) {
-      this.#connections.set(stream, connection)
+    // A tunnel with plain HTTP in it is another connection on the same socket.
+    this.#connections.set(stream, connection)
+    if (!this.#readings.has(connection)) {
       this.#readings.set(connection, { waiting: [], latest: null, broken: null })
       connection.onHeadTimeout = () => {
         // What drips in behind an answer that did not wait for it is the rest of a body, not a head.
@@ -90,6 +91,8 @@ class Door implements HttpDoor {
     this.#rooms.deadlines.add(connection)
     if (early.length > 0) stream.unshift(early)
     this.#server.emit('connection', stream)
+    // Whoever looked at the first bytes left it paused.
+    if (stream.isPaused()) stream.resume()
   }
 
   close(): void {
@@ -131,11 +134,18 @@ class Door implements HttpDoor {
 
   #onConnect(request: IncomingMessage, socket: Duplex, early: Buffer): void {
     const connection = this.#connections.get(socket)
-    // A CONNECT behind requests that still wait would answer before them.
-    if (connection === undefined || connection.poisoned || connection.active !== null) {
+    const reading = connection === undefined ? undefined : this.#readings.get(connection)
+    if (connection === undefined || reading === undefined) {
       socket.destroy()
       return
     }
+    if (connection.poisoned) return
+    // It would answer before the requests that still wait.
+    if (connection.active !== null) {
+      reading.broken = deny('malformed_request', 'CONNECT behind a request that still waits for its answer')
+      return
+    }
+    connection.requests++
     // The tunnel has deadlines of its own.
     this.#rooms.deadlines.delete(connection)
     handleConnect(this.#rooms, connection, request, early).catch(() => connection.cut())
@@ -146,7 +156,7 @@ class Door implements HttpDoor {
     const reading = connection === undefined ? undefined : this.#readings.get(connection)
     const parsing = 'code' in error && typeof error.code === 'string' && error.code.startsWith('HPE_')
     if (connection === undefined || reading === undefined || !parsing) {
-      socket.destroy()
+      if (connection?.start.raw.destroyed !== true) socket.destroy()
       return
     }
     // The parser repeats itself with every byte that follows.

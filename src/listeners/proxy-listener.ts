@@ -5,9 +5,10 @@
  * start, never a gap.
  */
 
-import { chmod, unlink } from 'node:fs/promises'
+import { chmod, lstat, unlink } from 'node:fs/promises'
 import net from 'node:net'
 import { Connection, type ConnectionLimits } from '../exchange/connection.ts'
+import { resetSocket } from '../upstream/reset-socket.ts'
 
 export type ProxyListenerOptions = {
   /** `host:port`, `[v6]:port` or `unix:/path`. */
@@ -65,7 +66,12 @@ export async function listenForProxy(options: ProxyListenerOptions): Promise<Pro
       options.serve(connection, Buffer.alloc(0))
     },
   )
-  await listen(server, options.address)
+  try {
+    await listen(server, options.address)
+  } catch (error) {
+    server.close()
+    throw error
+  }
   const bound = server.address()
   if (bound === null) throw new Error(`${options.address}: not listening`)
   return {
@@ -80,7 +86,7 @@ export async function listenForProxy(options: ProxyListenerOptions): Promise<Pro
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve())
-        for (const socket of open) socket.resetAndDestroy()
+        for (const socket of open) resetSocket(socket)
       }),
   }
 }
@@ -115,7 +121,8 @@ async function unlinkStale(path: string): Promise<void> {
   probe.once('error', (error) => resolve(!('code' in error && error.code === 'ECONNREFUSED')))
   const inUse = await promise
   probe.destroy()
-  if (!inUse) await unlink(path)
+  // A file that is no socket refuses a connection in the same words.
+  if (!inUse && (await lstat(path)).isSocket()) await unlink(path)
 }
 
 function ignore(): void {}

@@ -39,6 +39,8 @@ export type ForwardRequest = {
   readonly body: Readable | null
   readonly writer: ResponseWriter
   readonly cookies: 'pass' | 'strip'
+  /** Told of the bytes of each read. */
+  readonly relayed: (bytes: number) => void
 }
 
 /** More 1xx than any server sends are a flood. */
@@ -91,6 +93,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
 
   onBodySent(chunk: Buffer): void {
     this.#bytesUp += chunk.length
+    this.#request.relayed(chunk.length)
   }
 
   onResponseStart(
@@ -124,6 +127,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#bytesDown += chunk.length
+    this.#request.relayed(chunk.length)
     if (!this.#request.writer.write(chunk)) controller.pause()
   }
 

@@ -153,6 +153,9 @@ export class SessionPools {
     const known = this.#pools.get(text)
     if (known !== undefined) {
       known.permit = key.permit
+      // To the end of the order, so that the first is the one used least recently.
+      this.#pools.delete(text)
+      this.#pools.set(text, known)
       return known
     }
     if (this.#pools.size >= this.#options.poolsPerSessionMax) {

@@ -6,6 +6,7 @@
  */
 
 import type net from 'node:net'
+import { resetSocket } from './reset-socket.ts'
 
 type TunnelEnd = {
   readonly bytesUp: number
@@ -20,8 +21,16 @@ export type Tunnel = {
   readonly cut: (how: 'cut' | 'idle') => void
 }
 
-/** Client to the left, origin to the right. `first` was read from the client already and goes first. */
-export function joinTunnel(client: net.Socket, origin: net.Socket, first: Buffer): Tunnel {
+/**
+ * Client to the left, origin to the right. `first` was read from the client already and goes first; `relayed` is told of
+ * the bytes of each read.
+ */
+export function joinTunnel(
+  client: net.Socket,
+  origin: net.Socket,
+  first: Buffer,
+  relayed: (bytes: number) => void,
+): Tunnel {
   const { promise: done, resolve } = Promise.withResolvers<TunnelEnd>()
   const readBefore = client.bytesRead - first.length
   const writtenBefore = client.bytesWritten
@@ -32,8 +41,8 @@ export function joinTunnel(client: net.Socket, origin: net.Socket, first: Buffer
     if (end !== null) return
     end = how
     if (how !== 'ended') {
-      client.resetAndDestroy()
-      origin.resetAndDestroy()
+      resetSocket(client)
+      resetSocket(origin)
     }
     resolve({ bytesUp: client.bytesRead - readBefore, bytesDown: client.bytesWritten - writtenBefore, how })
   }
@@ -48,9 +57,20 @@ export function joinTunnel(client: net.Socket, origin: net.Socket, first: Buffer
     socket.once('close', (hadError) => onClose(socket, hadError))
   }
   if (first.length > 0) origin.write(first)
-  client.pipe(origin)
-  origin.pipe(client)
+  relay(client, origin, relayed)
+  relay(origin, client, relayed)
   return { done, bytes: () => client.bytesRead + client.bytesWritten, cut: close }
+}
+
+/** What `pipe` does between sockets that are reset together, and a count. */
+function relay(from: net.Socket, to: net.Socket, relayed: (bytes: number) => void): void {
+  from.on('data', (chunk) => {
+    if (!to.write(chunk)) from.pause()
+    relayed(chunk.length)
+  })
+  to.on('drain', () => from.resume())
+  from.once('end', () => to.end())
+  from.resume()
 }
 
 /** The close event that follows says it; without a listener the process would end. */

@@ -25,11 +25,6 @@ export type Allowed = {
   readonly bytesDown: number
 }
 
-export type RunTally = {
-  readonly note: (record: ExchangeRecord) => void
-  readonly result: () => RunResult
-}
-
 export type RunResult = {
   /** By host. */
   readonly allowed: readonly Allowed[]
@@ -46,71 +41,62 @@ const groupsMax = 2000
 
 type Counted = { group: Omit<Group, 'count'>; count: number }
 
-export function createRunTally(): RunTally {
-  const allowed = new Map<string, Allowed>()
-  const lists = {
-    denied: new Map<string, Counted>(),
-    audited: new Map<string, Counted>(),
-    failed: new Map<string, Counted>(),
-  }
-  let more = 0
+export class RunTally {
+  readonly #allowed = new Map<string, Allowed>()
+  readonly #denied = new Map<string, Counted>()
+  readonly #audited = new Map<string, Counted>()
+  readonly #failed = new Map<string, Counted>()
+  #more = 0
 
-  const noteAllowed = ({ host, port, repeated, bytesUp, bytesDown }: ExchangeRecord): void => {
-    const key = `${host ?? '?'}:${port ?? ''}`
-    const before = allowed.get(key) ?? { host: host ?? '?', port, count: 0, bytesUp: 0, bytesDown: 0 }
-    if (before.count === 0 && allowed.size >= groupsMax) more += repeated
-    else {
-      const sums = { bytesUp: before.bytesUp + bytesUp, bytesDown: before.bytesDown + bytesDown }
-      allowed.set(key, { ...before, ...sums, count: before.count + repeated })
+  note(record: ExchangeRecord): void {
+    if (record.event !== 'final') return
+    switch (record.outcome) {
+      case 'abandoned':
+      case 'allow':
+      case 'interrupted':
+        return this.#noteAllowed(record)
+      case 'audit':
+        return this.#noteGroup(this.#audited, record)
+      case 'challenge':
+        return undefined // the request that follows with proxy credentials counts
+      case 'deny':
+        return this.#noteGroup(this.#denied, record)
+      case 'failed':
+      case 'fault':
+        return this.#noteGroup(this.#failed, record)
     }
   }
-  const noteGroup = (list: Map<string, Counted>, record: ExchangeRecord): void => {
-    const { scheme, host, port, method, path, reason } = record
-    const isConnect = record.kind !== 'request'
-    const group = {
-      scheme,
-      host: host ?? '?',
-      port,
-      method: isConnect ? null : method,
-      path: isConnect ? null : path,
-      reason,
+
+  result(): RunResult {
+    return {
+      allowed: [...this.#allowed.values()].sort(byCount),
+      denied: groupsOf(this.#denied),
+      audited: groupsOf(this.#audited),
+      failed: groupsOf(this.#failed),
+      more: this.#more,
     }
+  }
+
+  #noteAllowed({ host, port, repeated, bytesUp, bytesDown }: ExchangeRecord): void {
+    const key = `${host ?? '?'}:${port ?? ''}`
+    const before = this.#allowed.get(key) ?? { host: host ?? '?', port, count: 0, bytesUp: 0, bytesDown: 0 }
+    if (before.count === 0 && this.#allowed.size >= groupsMax) {
+      this.#more += repeated
+      return
+    }
+    const sums = { bytesUp: before.bytesUp + bytesUp, bytesDown: before.bytesDown + bytesDown }
+    this.#allowed.set(key, { ...before, ...sums, count: before.count + repeated })
+  }
+
+  #noteGroup(list: Map<string, Counted>, record: ExchangeRecord): void {
+    const { scheme, host, port, reason } = record
+    const { method, path } = record.kind === 'request' ? record : { method: null, path: null }
+    const group = { scheme, host: host ?? '?', port, method, path, reason }
     const key = JSON.stringify(group)
     const before = list.get(key)
     if (before !== undefined) before.count += record.repeated
     else if (list.size < groupsMax) list.set(key, { group, count: record.repeated })
-    else more += record.repeated
-  }
-  return {
-    note: (record) => {
-      if (record.event !== 'final') return
-      switch (record.outcome) {
-        case 'abandoned':
-        case 'allow':
-        case 'interrupted':
-          noteAllowed(record)
-          break
-        case 'audit':
-          noteGroup(lists.audited, record)
-          break
-        case 'challenge':
-          break
-        case 'deny':
-          noteGroup(lists.denied, record)
-          break
-        case 'failed':
-        case 'fault':
-          noteGroup(lists.failed, record)
-          break
-      }
-    },
-    result: () => ({
-      allowed: [...allowed.values()].sort(byCount),
-      denied: groupsOf(lists.denied),
-      audited: groupsOf(lists.audited),
-      failed: groupsOf(lists.failed),
-      more,
-    }),
+    else this.#more += record.repeated
   }
 }
 

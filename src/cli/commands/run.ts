@@ -15,7 +15,7 @@ import { type ConfigOptions, loadForGateway } from '../configuration.ts'
 import { paintFor, visible } from '../paint.ts'
 import { type RunGateway, startRunGateway } from '../run-gateway.ts'
 import { runReport, runSummary } from '../run-summary.ts'
-import { createRunTally, type RunResult } from '../run-tally.ts'
+import { type RunResult, RunTally } from '../run-tally.ts'
 import { secretVariablesOf } from '../secret-variables.ts'
 import { parseFilling } from '../session-wish.ts'
 import { Complaint, misuse, type World } from '../world.ts'
@@ -78,11 +78,11 @@ async function run(command: readonly string[], options: Options, world: World): 
   const choice =
     options.config === undefined ? ({ kind: 'user' } as const) : ({ kind: 'file', file: options.config } as const)
   const loaded = await loadForGateway(world, choice, {})
-  const tally = createRunTally()
+  const tally = new RunTally()
   const startedAt = new Date(world.now()).toISOString()
   const { policy: policies, credential: credentials } = options
   const wish = { policies, credentials, mode: options.mode ?? null, jvm: options.jvm === true }
-  const gateway = await startRunGateway(loaded, wish, world, tally.note)
+  const gateway = await startRunGateway(loaded, wish, world, (record) => tally.note(record))
   if (options.quiet !== true) world.err.write(greeting(gateway, world))
   const end = await runBehind(gateway, [file, ...args], loaded.config, world)
   if (end.problem !== null) throw new Complaint(`${visible(end.problem)}; correct the command after --`, end.exitCode)

@@ -17,9 +17,20 @@ const credentialParameter =
   /^(?:key|api-?key|apikey|auth|auth-?key|auth-?token|access-?token|access-?key|access-key-id|token|private-token|job-token|oauth-token|id-token|session-token|secret|client-secret|password|pwd|sig|signature|subscription-key|awsaccesskeyid|x-amz-credential|x-amz-signature|x-amz-security-token|x-goog-credential|x-goog-signature|googleaccessid)$/
 
 export function isCredentialField(name: string): boolean {
+  const known = judgedNames.get(name)
+  if (known !== undefined) return known
   const folded = foldName(name)
-  return credentialField.test(folded) && !harmlessField.test(folded) && folded !== 'proxy-authorization'
+  const is = credentialField.test(folded) && !harmlessField.test(folded) && folded !== 'proxy-authorization'
+  // Names come from clients: past the bound all are forgotten, the usual ones are back a request later.
+  if (judgedNames.size >= judgedNamesMax) judgedNames.clear()
+  if (name.length <= judgedNameMax) judgedNames.set(name, is)
+  return is
 }
+
+/** Names that were judged, as they were spelled: a request has a dozen, and they are the same ones each time. */
+const judgedNames = new Map<string, boolean>()
+const judgedNamesMax = 1024
+const judgedNameMax = 64
 
 export function isCredentialParameter(name: string): boolean {
   return credentialParameter.test(foldName(name).replace(/^-+|-+$/g, ''))

@@ -41,6 +41,8 @@ export function readingsOf(path: string): readonly string[] | null {
 }
 
 function isAmbiguous(path: string): boolean {
+  // Most paths have nothing that could be read twice.
+  if (!/[%\\]|\/[/.]/.test(path)) return false
   if (path.includes('\\') || path.includes('//')) return true
   // `%25` before the code of a dot, slash, backslash or NUL: a server that decodes twice reads another path.
   if (/%25(?:2e|2f|5c|00)/i.test(path)) return true

@@ -7,7 +7,6 @@ import { fieldValue } from '../net/fields.ts'
 import { checkConnectFields } from '../net/request-head.ts'
 import { decideHost, type HostPermit } from '../policy/decide-host.ts'
 import { type Deny, deny } from '../policy/decision.ts'
-import { noCredentials } from '../sessions/identify.ts'
 import type { LiveSession } from '../sessions/session.ts'
 import type { Connection } from './connection.ts'
 import { isEgressLocal } from './egress-local.ts'
@@ -126,9 +125,8 @@ function refuse(rooms: Rooms, connect: Connect, outcome: Outcome, httpVersion: s
     socket.destroy()
     return null
   }
-  const challenge = outcome.kind === 'deny' && outcome.detail === noCredentials
   // What was sent before we answered is no next request.
-  const last = !challenge || early.length > 0 || httpVersion !== '1.1'
+  const last = reply.status !== 407 || early.length > 0 || httpVersion !== '1.1'
   const body = Buffer.from(reply.body)
   const lines = [`HTTP/1.1 ${reply.status} ${reply.reason}`]
   for (let i = 0; i < reply.fields.length; i += 2) lines.push(`${reply.fields[i]}: ${reply.fields[i + 1]}`)

@@ -5,18 +5,24 @@
  */
 
 import type { RawResponse } from '../../support/raw-client.ts'
+import type { Answer } from '../../support/raw-origin.ts'
 import type { StrictRequest } from '../../support/strict-http.ts'
 import type { WorldPorts } from '../../support/world.ts'
 
-/** Where the bytes go: on the proxy's own port, or decrypted inside a CONNECT to good.test. */
-export type Place = 'proxy' | 'tunnel'
+/** Where the bytes go: on the proxy's own port, decrypted inside a CONNECT, or inside a CONNECT without TLS. */
+export type Place = 'clear' | 'proxy' | 'tunnel'
 
-/** What a case's bytes are made of, so that one text serves both places. */
+export const everywhere: readonly Place[] = ['proxy', 'tunnel', 'clear']
+/** Where a first line that is no request's is answered as HTTP. */
+export const asHttp: readonly Place[] = ['proxy', 'tunnel']
+
+/** What a case's bytes are made of, so that one text serves all places. */
 export type Spot = {
   readonly place: Place
-  /** `good.test` and the port of the origin of this place. */
+  /** The case's host, and the port of the origin of this place. */
   readonly authority: string
-  /** The request target for a path at good.test: absolute-form or origin-form. */
+  readonly port: number
+  /** The request target for a path there: absolute-form or origin-form. */
   readonly target: (path: string) => string
   /** `Host: …` and, on the proxy's port, the proxy credentials, each with its line end. */
   readonly lines: string
@@ -31,13 +37,15 @@ export type RecordText = string
 export type Expectation = {
   /** Responses in order; of a list any will do. */
   readonly statuses: readonly (number | readonly number[])[]
-  /** What the connection is afterwards. */
-  readonly after: 'any' | 'closed' | 'open'
+  /** What the connection is afterwards. `cut`: closed, and what else was said is not looked at. */
+  readonly after: 'any' | 'closed' | 'cut' | 'open'
   readonly records: readonly RecordText[]
   /** Whole requests that reach an origin. Zero also means: no connection at all, unless `broken`. */
   readonly requests: number
-  /** An origin may have seen the beginning of a request that then was cut. */
+  /** An origin may have seen a connection, or the beginning of a request that then was cut. */
   readonly broken?: boolean
+  /** The last response may be cut short, and then must not look whole. */
+  readonly truncated?: boolean
   readonly check?: (seen: Seen) => void
 }
 
@@ -51,38 +59,39 @@ export type Seen = {
 export type HostileCase = {
   readonly id: string
   readonly what: string
-  /** Both places where it is absent. */
-  readonly only?: Place
+  /** Everywhere where it is absent. */
+  readonly places?: readonly Place[]
+  /** Who is asked for; good.test where it is absent. */
+  readonly host?: string
+  /** How the host must look to the origin, where that is not `host`. */
+  readonly sees?: string
   readonly send: (spot: Spot) => string | readonly string[]
-  /** The request has method HEAD, so its response has no body. */
+  /** Responses have no body, whatever they say: to HEAD, to a CONNECT. */
   readonly bodiless?: boolean
   /** What the client does when it has sent all. */
   readonly ending?: 'fin' | 'reset'
+  /** How the origin answers. */
+  readonly answer?: Answer
   readonly expect: Expectation
 }
 
-/** Refused before anything left: no connection, no request, one record; 400 ends the connection. */
+/** Refused before anything left: no connection, no question, one record; 400 ends the connection. */
 export function refused(status: number, reason: string, after?: Expectation['after']): Expectation {
   return {
     statuses: [status],
-    after: after ?? (status === 400 ? 'closed' : 'any'),
+    after: after ?? (status === 400 ? 'closed' : 'open'),
     records: [`deny ${reason}`],
     requests: 0,
   }
 }
 
 export const malformed: Expectation = refused(400, 'malformed_request')
+export const notAllowed: Expectation = refused(403, 'host_not_allowed')
 
 /** The head was allowed, the body turned out to be none: the origin must not have seen a whole request. */
-export const brokenOff: Expectation = {
-  statuses: [400],
-  after: 'closed',
-  records: ['deny malformed_request'],
-  requests: 0,
-  broken: true,
-}
+export const brokenOff: Expectation = { ...malformed, broken: true }
 
-export function passed(check?: (seen: Seen) => void, requests = 1): Expectation {
+export function passed(check?: (seen: Seen) => void, requests: number = 1): Expectation {
   return {
     statuses: Array<number>(requests).fill(200),
     after: 'open',
@@ -90,6 +99,11 @@ export function passed(check?: (seen: Seen) => void, requests = 1): Expectation 
     requests,
     ...(check === undefined ? {} : { check }),
   }
+}
+
+/** The network's fault, told in words that say nothing of it. */
+export function failed(status: 502 | 504, code: string): Expectation {
+  return { statuses: [status], after: 'any', records: [`failed ${code}`], requests: 0, broken: true }
 }
 
 /** A request with the given method and further field lines (each with its line end), and what follows the head. */
@@ -103,7 +117,7 @@ export function request(
 }
 
 /** `a`, `b`, …, `z`, `aa`, …: the variants of one id. */
-export function letter(index: number): string {
+function letter(index: number): string {
   const last = String.fromCharCode(97 + (index % 26))
   return index < 26 ? last : letter(Math.floor(index / 26) - 1) + last
 }
@@ -123,4 +137,9 @@ export function shown(text: string): string {
   return JSON.stringify(short)
     .slice(1, -1)
     .replace(/[^ -~…]/g, (c) => `\\x${c.charCodeAt(0).toString(16)}`)
+}
+
+/** The UTF-8 of a text, a character for each byte: what a client sends that knows no better. */
+export function utf8(text: string): string {
+  return Buffer.from(text).toString('latin1')
 }

@@ -1,7 +1,7 @@
 /** FRM: one request in, at most one well-framed request out, or a refusal (RFC 9112 §6, §7; RFC 9110 §8.6). */
 
 import { expect } from 'vitest'
-import { brokenOff, type HostileCase, malformed, passed, request, shown, variants } from './case.ts'
+import { asHttp, brokenOff, type HostileCase, malformed, passed, request, shown, variants } from './case.ts'
 
 const chunked = 'Transfer-Encoding: chunked\r\n'
 const hello = '5\r\nhello\r\n0\r\n\r\n'
@@ -117,21 +117,25 @@ export const framing: readonly HostileCase[] = [
     expect: passed(({ requests }) => expect(requests[0]?.body.toString()).toBe('hello')),
   },
   ...variants('FRM-05n', noiseBytes, (byte) => ({
+    places: asHttp,
     what: `byte ${byte.toString(16)} in the name Transfer-Encoding`,
     send: request('POST', `Transfer-Encoding${String.fromCharCode(byte)}: chunked\r\n`, hello),
     expect: malformed,
   })),
   ...variants('FRM-05b', noiseBytes, (byte) => ({
+    places: asHttp,
     what: `byte ${byte.toString(16)} before the name Transfer-Encoding`,
     send: request('POST', `${String.fromCharCode(byte)}Transfer-Encoding: chunked\r\n`, hello),
     expect: malformed,
   })),
   ...variants('FRM-05v', noiseBytes, (byte) => ({
+    places: asHttp,
     what: `byte ${byte.toString(16)} before the value chunked`,
     send: request('POST', `Transfer-Encoding: ${String.fromCharCode(byte)}chunked\r\n`, hello),
     expect: malformed,
   })),
   ...variants('FRM-05e', noiseBytes, (byte) => ({
+    places: asHttp,
     what: `byte ${byte.toString(16)} after the value chunked`,
     send: request('POST', `Transfer-Encoding: chunked${String.fromCharCode(byte)}\r\n`, hello),
     expect: malformed,
@@ -323,6 +327,7 @@ export const framing: readonly HostileCase[] = [
   },
   {
     id: 'FRM-19a',
+    places: asHttp,
     what: 'nothing behind a bad head is read',
     send: (spot) => `BAD\r\n\r\nGET ${spot.target('/')} HTTP/1.1\r\n${spot.lines}\r\n`,
     expect: malformed,
@@ -409,6 +414,7 @@ export const framing: readonly HostileCase[] = [
       'WEBSOCKET',
     ],
     (method) => ({
+      places: asHttp,
       what: `method ${shown(method)}`,
       send: request(method),
       expect: malformed,

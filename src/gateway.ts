@@ -91,14 +91,22 @@ async function build(
   undo.push(() => sessions.close())
   const { policies } = sessions
 
-  const state: State = { enforcing: false, draining: false, tunnels: { open: 0 } }
+  const state: State = { enforcing: false, draining: false, tunnels: { open: 0 }, streams: { open: 0 } }
   const telemetry = createTelemetry(config, log, gaugesOf(state, sessions, ca, leaves))
   undo.push(() => telemetry.close())
   const sink = observed(telemetry.sink, world.observe)
   const loops = new DenialLoops(sink, { burst: 100, windowMs: 60_000, delayMs: 250, loopsMax: 10_000 })
   undo.push(() => loops.close())
 
-  const walk = await startWalk({ config, world, sessions, leaves, loops, tunnels: state.tunnels })
+  const walk = await startWalk({
+    config,
+    world,
+    sessions,
+    leaves,
+    loops,
+    tunnels: state.tunnels,
+    streams: state.streams,
+  })
   undo.push(() => walk.close())
   const control = await startControl({
     config,
@@ -139,7 +147,12 @@ async function build(
   }
 }
 
-type State = { enforcing: boolean; draining: boolean; readonly tunnels: { open: number } }
+type State = {
+  enforcing: boolean
+  draining: boolean
+  readonly tunnels: { open: number }
+  readonly streams: { open: number }
+}
 
 async function loadPolicies(
   config: Config,
@@ -197,7 +210,7 @@ function gaugesOf(
   return {
     sessionsActive: () => sessions.book.list().filter((session) => !sessions.book.isExpired(session)).length,
     tunnelsOpen: () => state.tunnels.open,
-    streamsOpen: () => 0,
+    streamsOpen: () => state.streams.open,
     // One session in audit mode is a door that lets things through.
     enforcing: () => state.enforcing && sessions.book.list().every(({ current }) => current.mode === 'enforce'),
     caNotAfterSeconds: () => Math.floor(ca.notAfter.getTime() / 1000),

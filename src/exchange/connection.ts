@@ -91,10 +91,12 @@ export class Connection implements Cuttable, Watched {
     this.#bytesSeen = this.#bytes()
   }
 
-  finish(): void {
+  /** `unreadBytes` were read from the stream already and put back: the beginning of a head counts, however it came. */
+  finish(unreadBytes: number = 0): void {
     this.active = null
     this.#phaseSince = performance.now()
-    this.#bytesBefore = this.start.stream.bytesRead
+    this.#bytesSeen = 0
+    this.#bytesBefore = this.start.stream.bytesRead - unreadBytes
   }
 
   /** The rest of a body that nobody wants: read and dropped, for a moment and to a bound, so that the answer arrives. */

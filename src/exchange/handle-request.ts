@@ -24,6 +24,7 @@ export async function handleRequest(
 ): Promise<void> {
   const exchange = new Exchange(rooms, connection, request, response, beginFacts(rooms, connection, 'request'))
   connection.begin(exchange)
+  rooms.streams.open++
   learnTrust(rooms, connection)
   let outcome: Outcome
   try {
@@ -41,6 +42,7 @@ export async function handleRequest(
     connection.cut()
   } finally {
     finishFacts(rooms, exchange.facts, outcome, status)
+    rooms.streams.open--
     connection.finish()
     if (!request.complete) connection.drain(request)
   }

@@ -50,10 +50,12 @@ export type Rooms = {
   /** Milliseconds since the epoch. */
   readonly now: () => number
 
-  readonly tunnels: TunnelCount
+  readonly tunnels: OpenCount
+  /** Requests under way. */
+  readonly streams: OpenCount
   /** Told of the bytes of every read that is passed on. */
   readonly relayed: (bytes: number) => void
 }
 
-/** Tunnels open now, for the gauge. */
-type TunnelCount = { open: number }
+/** How many are open now, for a gauge. */
+type OpenCount = { open: number }

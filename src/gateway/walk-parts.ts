@@ -38,6 +38,7 @@ export type WalkParts = {
   readonly leaves: LeafCache
   readonly loops: DenialLoops
   readonly tunnels: { open: number }
+  readonly streams: { open: number }
 }
 
 const sweepMs = 500
@@ -98,7 +99,7 @@ type Furniture = Pick<Rooms, 'deadlines' | 'dial' | 'poolsOf' | 'serve'> & {
   readonly own: readonly Endpoint[]
 }
 
-function furnish({ config, world, sessions, leaves, loops, tunnels }: WalkParts, furniture: Furniture): Rooms {
+function furnish({ config, world, sessions, leaves, loops, tunnels, streams }: WalkParts, furniture: Furniture): Rooms {
   const { limits, upstream } = config
   let decisions = 0
   // Ids of one run begin alike; the start keeps those of two runs apart.
@@ -133,6 +134,7 @@ function furnish({ config, world, sessions, leaves, loops, tunnels }: WalkParts,
     nextDecisionId: () => `d-${run}-${(++decisions).toString(36)}`,
     now: world.now,
     tunnels,
+    streams,
     relayed: createYoungGarbage(),
   }
 }

@@ -87,7 +87,7 @@ class Door implements HttpDoor {
       }
       stream.once('close', () => this.#closed(connection))
     }
-    connection.finish()
+    connection.finish(early.length)
     this.#rooms.deadlines.add(connection)
     if (early.length > 0) stream.unshift(early)
     this.#server.emit('connection', stream)

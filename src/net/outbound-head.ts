@@ -35,6 +35,8 @@ const neverForwarded: ReadonlySet<string> = new Set([
   'x-unix-socket',
 ])
 
+const plainName = /^[a-z0-9-]*$/
+
 export type FieldFilter = (lowerName: string, value: string) => boolean
 
 /** `drop` says which further fields of the client stay behind (its credentials, its cookies). */
@@ -45,8 +47,10 @@ export function outboundHead(head: RequestHead, drop: FieldFilter): OutboundHead
     const name = head.fields[i] ?? ''
     const value = head.fields[i + 1] ?? ''
     const lower = name.toLowerCase()
-    if (isHopByHop(lower) || neverForwarded.has(lower) || nominated.has(lower)) continue
-    if (lower.startsWith('x-egress-') || lower.startsWith('x-forwarded-') || drop(lower, value)) continue
+    // Servers that map fields to variables read `Transfer_Encoding` as if it were spelled right.
+    const folded = plainName.test(lower) ? lower : foldName(lower)
+    if (isHopByHop(folded) || neverForwarded.has(folded) || nominated.has(lower)) continue
+    if (folded.startsWith('x-egress-') || folded.startsWith('x-forwarded-') || drop(lower, value)) continue
     fields.push(name, value)
   }
   const target = head.query === null ? head.path : `${head.path}?${head.query}`

@@ -1,0 +1,124 @@
+/**
+ * A process of its own for what could end a process: every way to cut a connection, under load, again and again.
+ *
+ * Prints one line of JSON: what is still open when all is quiet again, and what Node warned about.
+ */
+
+import { once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
+import { RawClient } from '../support/raw-client.ts'
+import { createWorld, type World, type WorldSession } from '../support/world.ts'
+
+export type CutsReport = {
+  readonly warnings: readonly string[]
+  readonly served: number
+  readonly openSockets: number
+  readonly openHolds: number
+  readonly unrecorded: number
+}
+
+type Path = 'download' | 'plain' | 'tunnel' | 'upload'
+
+const rounds = 24
+const chunk = Buffer.alloc(65_536, 'x')
+
+async function main(): Promise<void> {
+  const warnings: string[] = []
+  process.on('warning', (warning) => warnings.push(`${warning.name}: ${warning.message}`))
+  const world = await createWorld({
+    rules: ({ http, https }) => [
+      { host: 'good.test', ports: [http, https], addresses: ['127.0.0.0/8'], tls: 'intercept' },
+      { host: 'tunnel.test', ports: [https], addresses: ['127.0.0.0/8'] },
+    ],
+    dns: { 'good.test': { a: ['127.0.0.1'] }, 'tunnel.test': { a: ['127.0.0.1'] } },
+  })
+  for (const origin of [world.http, world.https]) origin.answer = (request, socket) => flood(socket, request.method)
+  let served = 0
+  const before = openSockets()
+  for (let round = 0; round < rounds; round++) {
+    const session = await world.newSession()
+    const clients = await Promise.all(
+      (['download', 'plain', 'tunnel', 'upload'] as const).map((path) => begin(world, session, path)),
+    )
+    // Each round is cut at another moment, and not all in the same way.
+    await delay(round % 7)
+    if (round % 3 === 0) for (const client of clients) client.reset()
+    if (round % 3 !== 2) await session.revoke()
+    else {
+      for (const origin of [world.http, world.https])
+        for (const { socket } of origin.connections) if (!socket.destroyed) socket.resetAndDestroy()
+      await session.revoke()
+    }
+    for (const client of clients) {
+      await client.closed(3000)
+      served++
+    }
+  }
+  await settled(() => openSockets() <= before)
+  const openHolds = world.gateway.sessions.book.list().reduce((sum, session) => sum + session.open.size, 0)
+  const report: CutsReport = {
+    warnings,
+    served,
+    openSockets: openSockets() - before,
+    openHolds,
+    unrecorded: rounds * 4 - world.records.length,
+  }
+  await world[Symbol.asyncDispose]()
+  process.stdout.write(`${JSON.stringify(report)}\n`)
+}
+
+async function begin(world: World, session: WorldSession, path: Path): Promise<RawClient> {
+  const client = await RawClient.connect(world.ports.proxy)
+  const proof = `Proxy-Authorization: ${session.authorization}\r\n`
+  if (path === 'plain') {
+    const authority = `good.test:${world.ports.http}`
+    await client.send(`GET http://${authority}/ HTTP/1.1\r\nHost: ${authority}\r\n${proof}\r\n`)
+    await once(client.socket, 'data')
+    return client
+  }
+  const name = path === 'tunnel' ? 'tunnel.test' : 'good.test'
+  const authority = `${name}:${world.ports.https}`
+  await client.send(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n${proof}\r\n`)
+  await client.response({ bodiless: true })
+  const ca = path === 'tunnel' ? world.originCa.certificate : world.caCertificate
+  const inside = await client.startTls({ servername: name, ca })
+  if (path === 'upload') {
+    await inside.send(`POST / HTTP/1.1\r\nHost: ${authority}\r\nTransfer-Encoding: chunked\r\n\r\n`)
+    pump(inside)
+  } else {
+    await inside.send(`GET / HTTP/1.1\r\nHost: ${authority}\r\n\r\n`)
+    await once(inside.socket, 'data')
+  }
+  return inside
+}
+
+/** Uploads chunks until nobody takes them any more. */
+function pump(client: RawClient): void {
+  const { socket } = client
+  const write = (): void => {
+    while (socket.writable && socket.write('10000\r\n') && socket.write(chunk) && socket.write('\r\n'));
+  }
+  socket.on('drain', write)
+  write()
+}
+
+function flood(socket: import('node:net').Socket, method: string): void {
+  if (method !== 'GET') return
+  socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n')
+  const write = (): void => {
+    while (socket.writable && socket.write('10000\r\n') && socket.write(chunk) && socket.write('\r\n'));
+  }
+  socket.on('drain', write)
+  write()
+}
+
+function openSockets(): number {
+  return process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length
+}
+
+async function settled(condition: () => boolean): Promise<void> {
+  const end = performance.now() + 3000
+  while (!condition() && performance.now() < end) await delay(20)
+}
+
+await main()

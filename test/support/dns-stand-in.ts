@@ -46,7 +46,8 @@ export async function startDnsStandIn(table: DnsTable = {}): Promise<DnsStandIn>
 
   const answerTo = ({ name, type }: DnsQuery): DnsAnswer => {
     const lower = name.toLowerCase()
-    const found = answers.get(lower) ?? answers.get(`*.${lower.slice(lower.indexOf('.') + 1)}`) ?? 'nxdomain'
+    const found =
+      [lower, ...wildcardsOf(lower)].map((one) => answers.get(one)).find((one) => one !== undefined) ?? 'nxdomain'
     if (!isList(found)) return found
     const key = `${lower} ${type}`
     const turn = asked.get(key) ?? 0
@@ -76,6 +77,12 @@ export async function startDnsStandIn(table: DnsTable = {}): Promise<DnsStandIn>
 
 function isList(answer: DnsAnswer | readonly DnsAnswer[]): answer is readonly DnsAnswer[] {
   return Array.isArray(answer)
+}
+
+/** `*.b.c` and `*.c` for `a.b.c`. */
+function wildcardsOf(name: string): string[] {
+  const labels = name.split('.')
+  return labels.slice(1).map((_, index) => `*.${labels.slice(index + 1).join('.')}`)
 }
 
 type Question = DnsQuery & { readonly end: number }

@@ -39,7 +39,8 @@ export type Expectation = {
   readonly statuses: readonly (number | readonly number[])[]
   /** What the connection is afterwards. `cut`: closed, and what else was said is not looked at. */
   readonly after: 'any' | 'closed' | 'cut' | 'open'
-  readonly records: readonly RecordText[]
+  /** In order; of a list any will do. */
+  readonly records: readonly (RecordText | readonly RecordText[])[]
   /** Whole requests that reach an origin. Zero also means: no connection at all, unless `broken`. */
   readonly requests: number
   /** An origin may have seen a connection, or the beginning of a request that then was cut. */

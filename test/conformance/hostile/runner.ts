@@ -82,7 +82,11 @@ async function runCase(world: World, one: HostileCase, place: Place, honest: Rec
   await honestRequest(world, session, place)
   await until(() => world.records.length >= before.records + expected.records.length + 1)
   const records = world.records.slice(before.records).map(textOf)
-  expect(records, 'records, and the one of an honest request afterwards').toEqual([...expected.records, honest])
+  const wanted = expected.records.map((texts, index) => {
+    const found = records[index] ?? ''
+    return typeof texts === 'string' ? texts : texts.includes(found) ? found : texts
+  })
+  expect(records, 'records, and the one of an honest request afterwards').toEqual([...wanted, honest])
   expect(await counted(world, before.decisions), 'counters').toEqual(tally(records))
   expected.check?.({ requests, responses, spot })
   await session.revoke()
@@ -157,7 +161,7 @@ export async function enter(
   expect(opened).toMatchObject({ status: 200 })
   if (place === 'clear') return client
   // No name where the host is an address (RFC 6066 §3).
-  const name = /^[[0-9]/.test(host) ? {} : { servername: host }
+  const name = /^\[|^[\d.]+$/.test(host) ? {} : { servername: host }
   return client.startTls({ ...name, ca: world.caCertificate, checkServerIdentity: () => undefined })
 }
 

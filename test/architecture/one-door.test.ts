@@ -33,15 +33,16 @@ const worldDoors: Readonly<Record<string, readonly string[]>> = {
   'node:dgram': [],
   'node:dns': ['upstream/resolve.ts'],
   'node:dns/promises': ['upstream/resolve.ts'],
-  'node:http': ['cli/control-client.ts', 'listeners/http-door.ts'],
+  'node:http': ['cli/control-client.ts', 'cli/demo-client.ts', 'listeners/http-door.ts'],
   'node:http2': [],
-  'node:https': ['cli/control-client.ts'],
+  'node:https': ['cli/control-client.ts', 'cli/demo-client.ts', 'cli/demo-origin.ts'],
   'node:net': ['listeners/proxy-listener.ts', 'upstream/dial.ts'],
   'node:readline': ['cli/'],
   'node:repl': [],
   'node:sqlite': ['sessions/'],
   'node:tls': ['tls/', 'upstream/origin-pools.ts'],
-  'node:vm': [],
+  // For its `gc`, and nothing else.
+  'node:vm': ['upstream/young-garbage.ts'],
   'node:worker_threads': [],
 }
 

@@ -5,6 +5,7 @@
  */
 
 import { once } from 'node:events'
+import type { Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { RawClient } from '../support/raw-client.ts'
 import { createWorld, type World, type WorldSession } from '../support/world.ts'
@@ -102,7 +103,7 @@ function pump(client: RawClient): void {
   write()
 }
 
-function flood(socket: import('node:net').Socket, method: string): void {
+function flood(socket: Socket, method: string): void {
   if (method !== 'GET') return
   socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n')
   const write = (): void => {

@@ -4,6 +4,8 @@
  * `says` is for the agent; what the network really said (addresses, certificates) goes to the record only.
  */
 
+import { errors } from 'undici'
+
 export const failures = {
   connect_failed: { status: 502, says: 'the connection to the origin failed' },
   connect_timeout: { status: 504, says: 'the origin did not accept a connection in time' },
@@ -50,15 +52,16 @@ const byErrno: Readonly<Record<string, FailureCode>> = {
   UND_ERR_SOCKET: 'origin_closed',
 }
 
-/** The one place where an error of Node or undici becomes a code. */
-export function failureOf(error: unknown): Failure {
+/** The one place where an error of Node or undici becomes a code; `otherwise` is for what is in no table. */
+export function failureOf(error: unknown, otherwise: FailureCode = 'connect_failed'): Failure {
   if (error instanceof FailureError) return error.failure
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
   const known = byErrno[code]
   if (known !== undefined) return failure(known, error)
-  if (code.startsWith('HPE_')) return failure('origin_malformed', error)
+  // Of undici's parser only the class can be relied on: 8.12 leaves the code out.
+  if (code.startsWith('HPE_') || error instanceof errors.HTTPParserError) return failure('origin_malformed', error)
   if (code.startsWith('ERR_SSL_') || code.startsWith('ERR_TLS_')) return failure('tls_failed', error)
-  return failure('connect_failed', error)
+  return failure(otherwise, error)
 }
 
 /** Errors that carry a failure through a library's callback. */

@@ -56,6 +56,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
   #informational = 0
   #settled = false
   #retried = false
+  #dialsBefore = 0
   #bytesUp = 0
   #bytesDown = 0
   #sentAt: number | null = null
@@ -70,6 +71,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
   /** Undici frames the body from these: `content-length` when the client said one, chunks otherwise. */
   dispatch(pool: Dispatcher): void {
     const { head, body } = this.#request
+    this.#dialsBefore = this.#request.pool.dials
     const headers = ['host', head.host, ...head.fields]
     if (head.body.kind === 'length' && body !== null) headers.push('content-length', String(head.body.length))
     try {
@@ -147,16 +149,21 @@ class Forwarding implements Dispatcher.DispatchHandler {
       return
     }
     if (this.#status !== 0) this.#request.writer.abort()
-    this.#finish(failureOf(error))
+    // Statuses like 099 end as failed assertions of the client below us: the request was sent, so it was the answer.
+    this.#finish(failureOf(error, this.#sentAt === null ? 'connect_failed' : 'origin_malformed'))
   }
 
-  /** Once, on a fresh connection: a reused one may have been closed under the request (RFC 9110 §9.2.2). */
+  /**
+   * Once, on a fresh connection: a reused one may have been closed under the request (RFC 9110 §9.2.2). Where any was made
+   * since we asked, it may have been ours, and what failed on a fresh one was no accident of timing.
+   */
   #mayRetry(error: Error): boolean {
     if (
       this.#retried ||
       this.#status !== 0 ||
       this.#informational > 0 ||
       this.#sentAt === null ||
+      this.#request.pool.dials !== this.#dialsBefore ||
       this.#request.body !== null
     )
       return false

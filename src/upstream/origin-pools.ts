@@ -43,6 +43,8 @@ export class OriginPool {
   permit: AddressPermit
   /** The address that was dialled last, for the record. */
   address: string | null = null
+  /** Connections made so far, those of second tries included. */
+  dials = 0
   #tlsSession: Buffer | undefined
   readonly #scheme: Scheme
 
@@ -90,6 +92,7 @@ export class OriginPool {
   }
 
   async #connect(): Promise<Dialled | Failure> {
+    this.dials++
     const dialled = await this.#options.dial(this.permit)
     if (dialled.kind === 'failed') return dialled
     this.address = dialled.address

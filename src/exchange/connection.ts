@@ -13,6 +13,7 @@ import type { Deny } from '../policy/decision.ts'
 import type { Cuttable, LiveSession, Session } from '../sessions/session.ts'
 import { resetSocket } from '../upstream/reset-socket.ts'
 import type { Watched } from './deadlines.ts'
+import type { InterruptReason } from './outcome.ts'
 
 /** Milliseconds. */
 export type ConnectionLimits = {
@@ -63,6 +64,8 @@ export class Connection implements Cuttable, Watched {
   requests = 0
   /** Nothing more is read here: a head was ambiguous, or the parser lost its place. */
   poisoned = false
+  /** Why an exchange under way here was ended by us, when it was. */
+  cutWhy: InterruptReason | null = null
   /** The head did not come to its end in time; set by the door that reads here. */
   onHeadTimeout: () => void = () => this.cut()
   #sessions: Set<LiveSession> | null = null
@@ -120,7 +123,8 @@ export class Connection implements Cuttable, Watched {
     return this.active?.stillAllowed(session) ?? true
   }
 
-  cut(): void {
+  cut(why: InterruptReason | null = null): void {
+    this.cutWhy ??= why
     this.poisoned = true
     resetSocket(this.start.raw)
   }
@@ -136,7 +140,7 @@ export class Connection implements Cuttable, Watched {
       if (this.#bytes() !== this.#bytesSeen) {
         this.#bytesSeen = this.#bytes()
         this.#phaseSince = now
-      } else if (now - this.#phaseSince > limits.exchangeIdleMs) this.cut()
+      } else if (now - this.#phaseSince > limits.exchangeIdleMs) this.cut('idle')
       return
     }
     if (stream.bytesRead === this.#bytesBefore) {

@@ -128,7 +128,8 @@ type Words = {
 function wordsOf(outcome: Outcome, wouldDeny: Deny | null): Words {
   switch (outcome.kind) {
     case 'abandoned':
-      return { said: 'abandoned', reason: null, detail: outcome.detail }
+    case 'interrupted':
+      return { said: outcome.kind, reason: null, detail: outcome.detail }
     case 'completed':
       return wouldDeny === null
         ? { said: 'allow', reason: null, detail: null }

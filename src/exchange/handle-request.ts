@@ -13,7 +13,7 @@ import { deliver } from './deliver.ts'
 import { describeEgress, isEgressLocal } from './egress-local.ts'
 import { Exchange } from './exchange.ts'
 import { Facts } from './facts.ts'
-import type { Outcome } from './outcome.ts'
+import { interrupted, type Outcome } from './outcome.ts'
 import type { Rooms } from './rooms.ts'
 
 export async function handleRequest(
@@ -33,6 +33,9 @@ export async function handleRequest(
     outcome = { kind: 'fault', error }
   }
   outcome = exchange.interruption ?? outcome
+  // What a cut does to both sides looks like a client that left, or an origin that failed.
+  if (connection.cutWhy !== null && (outcome.kind === 'abandoned' || outcome.kind === 'failed'))
+    outcome = interrupted(connection.cutWhy)
   if (outcome.kind === 'deny') await slowLoop(rooms, exchange.facts, outcome)
   let status: number | null = null
   try {

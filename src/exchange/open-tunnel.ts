@@ -9,14 +9,15 @@ import type { Authority } from '../net/authority.ts'
 import { decideAddress } from '../policy/decide-address.ts'
 import { decideHost, type HostPermit } from '../policy/decide-host.ts'
 import { type Deny, deny } from '../policy/decision.ts'
-import type { Cuttable, LiveSession, Session } from '../sessions/session.ts'
+import type { Cuttable, CutReason, LiveSession, Session } from '../sessions/session.ts'
 import type { Dialled } from '../upstream/dial.ts'
 import { resetSocket } from '../upstream/reset-socket.ts'
-import { joinTunnel, type Tunnel } from '../upstream/tunnel.ts'
+import { joinTunnel, type Tunnel, type TunnelEnd } from '../upstream/tunnel.ts'
 import type { Watched } from './deadlines.ts'
 import { readFirstBytes } from './first-bytes.ts'
 import type { Connect, Opened } from './handle-connect.ts'
 import { established, judgeServerName, openPlain } from './open-intercepted.ts'
+import { interrupted, type Outcome } from './outcome.ts'
 import type { Rooms } from './rooms.ts'
 
 /** When a line says that a tunnel is open. */
@@ -99,12 +100,25 @@ async function relay(
   rooms.tunnels.open--
   facts.bytesUp = end.bytesUp
   facts.bytesDown = end.bytesDown
-  return { kind: 'told', outcome: { kind: 'completed', status: 200 }, status: 200 }
+  return { kind: 'told', outcome: outcomeOf(end.how, hold.cutWhy), status: 200 }
+}
+
+function outcomeOf(how: TunnelEnd['how'], cutWhy: CutReason): Outcome {
+  switch (how) {
+    case 'cut':
+      return interrupted(cutWhy)
+    case 'idle':
+      return interrupted('idle')
+    case 'ended':
+    case 'reset':
+      return { kind: 'completed', status: 200 }
+  }
 }
 
 /** An open tunnel as its session and the clock see it. */
 class TunnelHold implements Cuttable, Watched {
   readonly tunnel: Tunnel
+  cutWhy: CutReason = 'revoked'
   readonly #rooms: Rooms
   readonly #connect: Connect
   #bytes = -1
@@ -123,7 +137,8 @@ class TunnelHold implements Cuttable, Watched {
     return where.kind === 'allow' && where.permit.route === 'tunnel'
   }
 
-  cut(): void {
+  cut(why: CutReason): void {
+    this.cutWhy = why
     this.tunnel.cut('cut')
   }
 

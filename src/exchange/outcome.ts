@@ -1,6 +1,7 @@
 /** How an exchange ended: exactly one of these, and record, counters and reply are all functions of it. */
 
 import type { Deny } from '../policy/decision.ts'
+import type { CutReason } from '../sessions/session.ts'
 import type { FailureCode } from '../upstream/failure.ts'
 
 export type Outcome =
@@ -12,5 +13,20 @@ export type Outcome =
   | { readonly kind: 'completed'; readonly status: number }
   /** The network said no. */
   | { readonly kind: 'failed'; readonly code: FailureCode; readonly cause: unknown }
+  /** We ended it under way. */
+  | { readonly kind: 'interrupted'; readonly detail: string }
   /** We have a bug. */
   | { readonly kind: 'fault'; readonly error: unknown }
+
+export type InterruptReason = CutReason | 'idle'
+
+const interruptions = {
+  expired: 'the session expired',
+  idle: 'no byte moved for too long',
+  narrowed: 'the policy no longer allows it',
+  revoked: 'the session was revoked',
+} as const satisfies Record<InterruptReason, string>
+
+export function interrupted(why: InterruptReason): Outcome {
+  return { kind: 'interrupted', detail: interruptions[why] }
+}

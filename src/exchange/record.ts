@@ -7,7 +7,10 @@
 import type { DenyReason } from '../policy/deny-reason.ts'
 import type { FailureCode } from '../upstream/failure.ts'
 
-/** `allow` and `audit` passed, `deny` did not; `challenge` is a first request without proxy credentials (decision 40). */
+/**
+ * `allow` and `audit` passed, `deny` did not; `challenge` is a first request without proxy credentials (decision 40);
+ * `interrupted` was ended by us under way, or by our end.
+ */
 export type RecordOutcome = 'abandoned' | 'allow' | 'audit' | 'challenge' | 'deny' | 'failed' | 'fault' | 'interrupted'
 
 export type ExchangeRecord = {

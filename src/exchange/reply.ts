@@ -39,6 +39,7 @@ export function replyTo(outcome: Outcome, facts: ReplyFacts): Reply | null {
   switch (outcome.kind) {
     case 'abandoned':
     case 'completed':
+    case 'interrupted':
       return null
     case 'deny':
       return refusal(outcome, facts)

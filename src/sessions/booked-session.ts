@@ -7,7 +7,7 @@
 
 import { type Cidr, contains, type Ip, parseCidr } from '../net/ip.ts'
 import { type Grant, Policy } from '../policy/policy.ts'
-import type { Cuttable, LiveSession, Session } from './session.ts'
+import type { Cuttable, CutReason, LiveSession, Session } from './session.ts'
 import type { StoredSession } from './session-store.ts'
 
 export type BookedSession = LiveSession & {
@@ -43,7 +43,7 @@ export function resolveSession(session: BookedSession, stored: StoredSession, gr
 }
 
 /** Cuts what is doomed, and what cannot say whether it is; returns what went wrong on the way. */
-export function cutWhere(session: BookedSession, isDoomed: (one: Cuttable) => boolean): unknown[] {
+export function cutWhere(session: BookedSession, why: CutReason, isDoomed: (one: Cuttable) => boolean): unknown[] {
   const errors: unknown[] = []
   for (const one of session.open) {
     try {
@@ -53,7 +53,7 @@ export function cutWhere(session: BookedSession, isDoomed: (one: Cuttable) => bo
     }
     session.open.delete(one)
     try {
-      one.cut()
+      one.cut(why)
     } catch (error) {
       errors.push(error)
     }

@@ -22,6 +22,7 @@ import {
   type StaticSession,
 } from './new-session.ts'
 import { hashToken, mintSessionId, mintToken, type Random } from './session-token.ts'
+import type { CutReason } from './session.ts'
 import type { SessionStore, StoredSession } from './session-store.ts'
 
 /** What a stored session may do, or null when its policy does not resolve at present. */
@@ -152,7 +153,7 @@ export class SessionBook {
     if (session === undefined) {
       if (!this.#unforgotten.has(id)) return false
     } else {
-      this.#end(session)
+      this.#end(session, 'revoked')
       if (session.kept === 'process') return true
     }
     await this.#inTurn(() => this.#forget(id))
@@ -192,7 +193,8 @@ export class SessionBook {
 
   /** Cuts what expired sessions hold open, and forgets those that expired long ago. */
   async sweep(): Promise<void> {
-    for (const session of this.#sessions.values()) if (this.isExpired(session)) this.#cut(session, () => true)
+    for (const session of this.#sessions.values())
+      if (this.isExpired(session)) this.#cut(session, 'expired', () => true)
     this.#endExpired(this.#options.now() - this.#options.expiredKeptMs)
     for (const id of this.#unforgotten) {
       await this.#inTurn(() => this.#forget(id)).catch((error: unknown) =>
@@ -236,16 +238,16 @@ export class SessionBook {
 
   #replace(session: BookedSession, stored: StoredSession): void {
     resolveSession(session, stored, this.#grant(stored))
-    this.#cut(session, (one) => session.unresolved || !one.stillAllowed(session.current))
+    this.#cut(session, 'narrowed', (one) => session.unresolved || !one.stillAllowed(session.current))
   }
 
-  #end(session: BookedSession): void {
+  #end(session: BookedSession, why: CutReason): void {
     session.ended = true
     this.#sessions.delete(session.id)
     this.#bySource.delete(session)
     const { owner, idempotencyKey } = session.stored
     if (idempotencyKey !== null) this.#byKey.delete(keyOf(owner, idempotencyKey))
-    this.#cut(session, () => true)
+    this.#cut(session, why, () => true)
   }
 
   /** The sweep that follows makes the store forget them. */
@@ -253,7 +255,7 @@ export class SessionBook {
     for (const session of this.#sessions.values()) {
       const { expiresAt } = session.current
       if (expiresAt === null || expiresAt > before) continue
-      this.#end(session)
+      this.#end(session, 'expired')
       if (session.kept === 'store') this.#unforgotten.add(session.id)
     }
   }
@@ -264,8 +266,9 @@ export class SessionBook {
     this.#unforgotten.delete(id)
   }
 
-  #cut(session: BookedSession, isDoomed: Parameters<typeof cutWhere>[1]): void {
-    for (const error of cutWhere(session, isDoomed)) this.#options.log(`session ${session.id}: cut: ${text(error)}`)
+  #cut(session: BookedSession, why: CutReason, isDoomed: Parameters<typeof cutWhere>[2]): void {
+    for (const error of cutWhere(session, why, isDoomed))
+      this.#options.log(`session ${session.id}: cut: ${text(error)}`)
   }
 
   #grant(stored: StoredSession): Grant | null {

@@ -19,12 +19,15 @@ export type Session = Grant & {
   readonly expiresAt: number | null
 }
 
-/** What a cut must reach: anything that holds bytes of a session open. `reason` is `revoked`, `expired` or `narrowed`. */
+/** Why what a session holds open is cut. */
+export type CutReason = 'expired' | 'narrowed' | 'revoked'
+
+/** What a cut must reach: anything that holds bytes of a session open. */
 export type Cuttable = {
   /** Whether it may live on under the session's present snapshot; asked when policy or mode change. */
   readonly stillAllowed: (session: Session) => boolean
   /** Resets both sides now (decision 28). */
-  readonly cut: () => void
+  readonly cut: (why: CutReason) => void
 }
 
 type SessionCounters = { allowed: number; denied: number; bytesUp: number; bytesDown: number }

@@ -52,7 +52,7 @@ const levels = {
   deny: 'info',
   failed: 'info',
   fault: 'error',
-  interrupted: 'warn',
+  interrupted: 'info',
 } as const satisfies Record<ExchangeRecord['outcome'], keyof Log>
 
 function logRecord(log: RecordSinks['log'], record: ExchangeRecord): void {

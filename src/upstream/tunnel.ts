@@ -8,7 +8,7 @@
 import type net from 'node:net'
 import { resetSocket } from './reset-socket.ts'
 
-type TunnelEnd = {
+export type TunnelEnd = {
   readonly bytesUp: number
   readonly bytesDown: number
   readonly how: 'cut' | 'ended' | 'idle' | 'reset'

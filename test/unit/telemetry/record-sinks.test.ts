@@ -44,7 +44,7 @@ it.each<[ExchangeRecord['outcome'], string]>([
   ['deny', 'info'],
   ['failed', 'info'],
   ['fault', 'error'],
-  ['interrupted', 'warn'],
+  ['interrupted', 'info'],
 ])('the outcome %s is told as %s', (outcome, level) => {
   const { sinks: joined, heard } = sinks()
   createRecordSink(joined).append(recordSample({ outcome }))

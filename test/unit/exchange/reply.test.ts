@@ -68,10 +68,10 @@ describe.each(reasons)('a refusal for %s', (reason) => {
   })
 
   it('has a body of the promised shape and nothing more', () => {
-    const { suggestedRule, ...rest } = reply.json
+    const { suggestedRule, error, message, ...rest } = reply.json
+    expect(error).toContain('egress_denied: pypi.example.com:443: ')
+    expect(message).toMatch(/^[A-Z].{60,}\.$/)
     expect(rest).toEqual({
-      error: expect.stringContaining('egress_denied: pypi.example.com:443: '),
-      message: expect.stringMatching(/^[A-Z].{60,}\.$/),
       reason,
       target: {
         scheme: 'https',
@@ -113,7 +113,7 @@ describe('a rule that is suggested', () => {
     ['host_not_allowed', { method: null, path: null }, { host: 'pypi.example.com', methods: ['GET', 'HEAD'] }],
     ['host_not_allowed', { method: 'HEAD' }, { host: 'pypi.example.com', methods: ['GET', 'HEAD'] }],
     ['port_not_allowed', { authority: at('a.test:8443') }, { host: 'a.test', ports: [8443], methods: ['POST'] }],
-    ['host_not_allowed', { authority: at('[2001:db8::1]:443') }, { host: expect.any(String), methods: ['POST'] }],
+    ['host_not_allowed', { authority: at('[2001:db8::1]:443') }, { host: '[2001:db8::1]', methods: ['POST'] }],
     ['host_not_allowed', { authority: at('192.0.2.7:443') }, { host: '192.0.2.7', methods: ['POST'] }],
     ['method_not_allowed', {}, { host: 'pypi.example.com', methods: ['POST'], paths: ['/simple/left-pad'] }],
     [
@@ -123,7 +123,7 @@ describe('a rule that is suggested', () => {
     ],
     ['path_not_allowed', { path: '/%D1%84' }, { host: 'pypi.example.com', methods: ['POST'], paths: ['/%D1%84'] }],
   ] as const)('for %s is narrow, and loads: case %$', (reason, changes, rule) => {
-    const { suggestedRule } = replied(deny(reason, ''), facts(changes as Partial<ReplyFacts>)).json
+    const { suggestedRule } = replied(deny(reason, ''), facts(changes)).json
     expect(suggestedRule).toEqual(rule)
     const parsed = parsePolicy({ version: 1, name: 'p', rules: [suggestedRule] }, () => ({
       file: 'p',

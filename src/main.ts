@@ -14,5 +14,7 @@ if (major < 24) {
 } else {
   const { runCli } = await import('./cli/cli.ts')
   const { processWorld } = await import('./cli/process-world.ts')
-  process.exitCode = await runCli(process.argv.slice(2), processWorld())
+  const exitCode = await runCli(process.argv.slice(2), processWorld())
+  // What was said goes out first; a connection that something else still holds open does not keep the command alive.
+  process.stdout.write('', () => process.stderr.write('', () => process.exit(exitCode)))
 }

@@ -95,7 +95,10 @@ export async function startRealGateway(options: RealGatewayOptions): Promise<Rea
   const logged: string[] = []
   const log = createLog({ level: 'info', format: 'json', write: (line) => logged.push(line) })
   const config = configFor(options, directory, policies, secretFile)
-  const gateway = await startGateway(config, { log, variable: () => undefined, now: Date.now })
+  const gateway = await startGateway(config, { log, variable: () => undefined, now: Date.now }).catch(async (error) => {
+    if (options.directory === undefined) await rm(directory, { recursive: true, force: true })
+    throw error
+  })
   const admin = (await readFile(gateway.adminTokenPath ?? '', 'utf8')).trim()
   const auditFile = config.audit.file ?? ''
 

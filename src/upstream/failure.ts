@@ -28,8 +28,13 @@ export function failure(code: FailureCode, cause: unknown): Failure {
 }
 
 const byErrno: Readonly<Record<string, FailureCode>> = {
+  CERT_CHAIN_TOO_LONG: 'tls_untrusted',
   CERT_HAS_EXPIRED: 'tls_untrusted',
   CERT_NOT_YET_VALID: 'tls_untrusted',
+  CERT_REJECTED: 'tls_untrusted',
+  CERT_REVOKED: 'tls_untrusted',
+  CERT_SIGNATURE_FAILURE: 'tls_untrusted',
+  CERT_UNTRUSTED: 'tls_untrusted',
   DEPTH_ZERO_SELF_SIGNED_CERT: 'tls_untrusted',
   ECONNABORTED: 'origin_closed',
   ECONNREFUSED: 'connect_failed',
@@ -40,6 +45,10 @@ const byErrno: Readonly<Record<string, FailureCode>> = {
   EPROTO: 'tls_failed',
   ERR_TLS_CERT_ALTNAME_INVALID: 'tls_untrusted',
   ETIMEDOUT: 'connect_timeout',
+  HOSTNAME_MISMATCH: 'tls_untrusted',
+  INVALID_CA: 'tls_untrusted',
+  INVALID_PURPOSE: 'tls_untrusted',
+  PATH_LENGTH_EXCEEDED: 'tls_untrusted',
   SELF_SIGNED_CERT_IN_CHAIN: 'tls_untrusted',
   UNABLE_TO_GET_ISSUER_CERT: 'tls_untrusted',
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'tls_untrusted',

@@ -66,7 +66,7 @@ export class RawClient {
   async startTls(options: tls.ConnectionOptions): Promise<RawClient> {
     const { socket } = this
     socket.removeListener('data', this.#onData)
-    const secure = tls.connect({ ALPNProtocols: ['http/1.1'], ...options, socket })
+    const secure = tls.connect({ ALPNProtocols: ['http/1.1'], socket, ...options })
     await once(secure, 'secureConnect')
     return new RawClient(secure, socket)
   }
@@ -153,7 +153,9 @@ function readResponse(bytes: Buffer, bodiless: boolean, ended: boolean): Found |
     response: { status, reason: match[2] ?? '', fields, body, complete, informational: [] },
     length,
   })
-  if (bodiless || status < 200 || status === 204 || status === 304) return of(Buffer.alloc(0), true, at)
+  // RFC 9110 §9.3.6: the answer that opens a tunnel has no body, whatever it says.
+  const opens = match[2] === 'Connection Established'
+  if (bodiless || opens || status < 200 || status === 204 || status === 304) return of(Buffer.alloc(0), true, at)
   const field = (name: string): string | undefined => fields.find(([found]) => found === name)?.[1]
   if (field('transfer-encoding')?.toLowerCase() === 'chunked') return readChunked(bytes, at, ended, of)
   const length = field('content-length')

@@ -3,7 +3,7 @@
 import { expect } from 'vitest'
 import type { DnsTable } from '../../support/dns-stand-in.ts'
 import type { WorldOptions } from '../../support/world.ts'
-import { failed, type HostileCase, passed, refused, request, variants } from './case.ts'
+import { failed, type HostileCase, noTunnel, passed, refused, request, variants } from './case.ts'
 
 /** Literals as they may be written, each in the one spelling that an origin would be told. */
 const specialLiterals = [
@@ -161,7 +161,7 @@ export const addresses: readonly HostileCase[] = [
     places: ['proxy'],
     host,
     send: (spot) => `CONNECT ${host}:${spot.ports.https} HTTP/1.1\r\n${spot.proof}\r\n`,
-    expect: notPublic,
+    expect: noTunnel('address_not_public'),
   })),
   ...variants('IP-22', ['outside', 'public', 'mixed', 'six'], (name) => ({
     what: `${name}.pinned.test resolves outside the rule's addresses`,
@@ -197,7 +197,7 @@ export const addresses: readonly HostileCase[] = [
     places: ['proxy'],
     host: 'own-tunnel.test',
     send: (spot) => `CONNECT own-tunnel.test:${spot.ports[which]} HTTP/1.1\r\n${spot.proof}\r\n`,
-    expect: refused(403, 'own_address'),
+    expect: noTunnel('own_address'),
   })),
   ...variants(
     'DNS-03',

@@ -86,6 +86,11 @@ export function refused(status: number, reason: string, after?: Expectation['aft
   }
 }
 
+/** A CONNECT that opens nothing. Whether the connection lives on is for its answer to say. */
+export function noTunnel(reason: string): Expectation {
+  return refused(403, reason, 'any')
+}
+
 export const malformed: Expectation = refused(400, 'malformed_request')
 export const notAllowed: Expectation = refused(403, 'host_not_allowed')
 

@@ -165,7 +165,7 @@ export async function enter(
   await client.send(
     `CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\nProxy-Authorization: ${session.authorization}\r\n\r\n`,
   )
-  const opened = await client.response({ bodiless: true })
+  const opened = await client.response()
   expect(opened).toMatchObject({ status: 200 })
   if (place === 'clear') return client
   // No name where the host is an address (RFC 6066 §3).

@@ -57,6 +57,8 @@ type Drain = { readonly until: number; readonly bytesMax: number }
 const drainMs = 5000
 const drainBytesMax = 16 * 1024 * 1024
 
+const challengeMs = 3000
+
 export class Connection implements Cuttable, Watched {
   readonly start: ConnectionStart
   active: ActiveExchange | null = null
@@ -66,6 +68,8 @@ export class Connection implements Cuttable, Watched {
   poisoned = false
   /** Why an exchange under way here was ended by us, when it was. */
   cutWhy: InterruptReason | null = null
+  /** A CONNECT was challenged: the answer comes at once, or by another connection. */
+  challenged = false
   /** The head did not come to its end in time; set by the door that reads here. */
   onHeadTimeout: () => void = () => this.cut()
   #sessions: Set<LiveSession> | null = null
@@ -89,6 +93,7 @@ export class Connection implements Cuttable, Watched {
 
   begin(active: ActiveExchange): void {
     this.active = active
+    this.challenged = false
     this.requests++
     this.#phaseSince = performance.now()
     this.#bytesSeen = this.#bytes()
@@ -145,7 +150,7 @@ export class Connection implements Cuttable, Watched {
     }
     if (stream.bytesRead === this.#bytesBefore) {
       // Between requests: silence is allowed, for a while.
-      if (now - this.#phaseSince > limits.keepAliveMs) stream.destroy()
+      if (now - this.#phaseSince > (this.challenged ? challengeMs : limits.keepAliveMs)) stream.destroy()
       this.#bytesSeen = 0
     } else if (this.#bytesSeen === 0) {
       // A head has begun since the last sweep.

@@ -114,9 +114,9 @@ function tellDenied(
 }
 
 /**
- * The answer to a CONNECT that opens nothing. After a challenge the connection stays open, because clients answer it there;
- * after anything else it ends: Node's https agent forgets the socket of a refused CONNECT without closing it, and its
- * process would wait for us until we give up on silence.
+ * The answer to a CONNECT that opens nothing. After a challenge the connection stays open for a moment, because clients
+ * answer it there; after anything else it ends: Node's https agent forgets the socket of a refused CONNECT without closing
+ * it, and its process would not end before we do.
  */
 function refuse(rooms: Rooms, connect: Connect, outcome: Outcome, httpVersion: string): number | null {
   const { connection, facts, socket, early } = connect
@@ -138,6 +138,9 @@ function refuse(rooms: Rooms, connect: Connect, outcome: Outcome, httpVersion: s
     socket.resume()
     socket.end()
     rooms.deadlines.lingerThenDestroy(socket)
-  } else rooms.serve(connection, Buffer.alloc(0))
+  } else {
+    connection.challenged = true
+    rooms.serve(connection, Buffer.alloc(0))
+  }
   return reply.status
 }

@@ -220,6 +220,17 @@ describe.each(Object.entries(languages))('%s', { timeout: 180_000 }, (_name, { t
   })
 })
 
+it('a Node program with a token that is no more is told, and comes to its end', async () => {
+  const sandbox = await world.sandbox('clients')
+  await world.control('DELETE', `/v1/sessions/${sandbox.id}`)
+  const began = performance.now()
+  const { result } = await world.watch(1, () =>
+    sandbox.run(process.execPath, ['-e', nodeRequest, secure('origin.test')]),
+  )
+  expect(result.said).toMatch(/^failed: ERR_PROXY_TUNNEL .*407/)
+  expect(performance.now() - began).toBeLessThan(10_000)
+})
+
 // A JVM reads none of the variables: proxy by properties, session by listener, root by a trust store of its own.
 describe('Java', { timeout: 60_000 }, () => {
   beforeEach(async (context) => {

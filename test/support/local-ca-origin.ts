@@ -13,7 +13,7 @@ import { pipeline } from 'node:stream/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createTestCa, type TestCa } from './test-ca.ts'
 
-export type SeenRequest = {
+type SeenRequest = {
   readonly scheme: 'http' | 'https'
   readonly method: string
   readonly url: string

@@ -44,7 +44,7 @@ export type RealGatewayOptions = {
   readonly directory?: string
 }
 
-export type Watched<Result> = {
+type Watched<Result> = {
   readonly result: Result
   /** Final records that came meanwhile, from the audit file. */
   readonly records: readonly ExchangeRecord[]
@@ -228,7 +228,7 @@ export type Ran = {
   readonly said: string
 }
 
-export type RunOptions = {
+type RunOptions = {
   /** Beside the environment of the session; undefined takes a variable away. */
   readonly env?: Readonly<Record<string, string | undefined>>
   readonly input?: string

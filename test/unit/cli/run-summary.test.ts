@@ -172,3 +172,17 @@ these lines under "rules:" of a policy would allow it:
     methods: [GET, HEAD]
 `)
 })
+
+test('what audit mode let through is told apart, and gets its lines too', () => {
+  const tally = new RunTally()
+  tally.note(recordOf({ outcome: 'audit', reason: 'method_not_allowed', method: 'POST' }))
+  expect(runSummary(tally.result(), plain)).toBe(`sallyport: what the command asked of the network
+let through by audit mode: 1
+  1x  POST https://api.example.org/v1  method_not_allowed
+these lines under "rules:" of a policy would allow it:
+  - host: "api.example.org"
+    methods: [POST]
+    paths:
+      - "/v1"
+`)
+})

@@ -1,5 +1,6 @@
 /** The rooms of the walk, furnished, and the doors that lead into it. */
 
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Config } from '../config/config-schema.ts'
 import { createEquip } from '../credentials/equip.ts'
 import { createClientTrust } from '../exchange/client-trust.ts'
@@ -42,6 +43,8 @@ export type WalkParts = {
 }
 
 const sweepMs = 500
+/** How long the last records are waited for at the end. */
+const settleMsMax = 2000
 
 export async function startWalk(parts: WalkParts): Promise<GatewayWalk> {
   const { config, world } = parts
@@ -61,6 +64,8 @@ export async function startWalk(parts: WalkParts): Promise<GatewayWalk> {
   const listeners: ProxyListener[] = []
   const close = async (): Promise<void> => {
     for (const listener of listeners) await listener.close()
+    // What was cut ends now, and its record must be written; a name that is still asked for may take longer than we wait.
+    await Promise.race([door.settled(), delay(settleMsMax, undefined, { ref: false })])
     door.close()
     pools.close()
     deadlines.close()

@@ -34,6 +34,8 @@ type Reading = {
 
 export type HttpDoor = {
   readonly serve: (connection: Connection, early: Buffer) => void
+  /** Resolves when every exchange under way has its record. */
+  readonly settled: () => Promise<void>
   readonly close: () => void
 }
 
@@ -46,6 +48,7 @@ class Door implements HttpDoor {
   readonly #options: HttpDoorOptions
   readonly #connections = new WeakMap<Duplex, Connection>()
   readonly #readings = new WeakMap<Connection, Reading>()
+  readonly #underWay = new Set<Promise<void>>()
   readonly #server: http.Server
 
   constructor(rooms: Rooms, options: HttpDoorOptions) {
@@ -95,8 +98,19 @@ class Door implements HttpDoor {
     if (stream.isPaused()) stream.resume()
   }
 
+  async settled(): Promise<void> {
+    while (this.#underWay.size > 0) await Promise.all(this.#underWay)
+  }
+
   close(): void {
     this.#server.close()
+  }
+
+  /** Whatever goes wrong in a walk ends its connection, and nothing else. */
+  #walk(connection: Connection, walk: Promise<void>): Promise<void> {
+    const walked = walk.catch(() => connection.cut()).finally(() => this.#underWay.delete(walked))
+    this.#underWay.add(walked)
+    return walked
   }
 
   #closed(connection: Connection): void {
@@ -121,15 +135,12 @@ class Door implements HttpDoor {
   }
 
   #run(connection: Connection, reading: Reading, { request, response }: Waiting): void {
-    handleRequest(this.#rooms, connection, request, response).then(
-      () => {
-        if (connection.poisoned) return
-        const next = reading.waiting.shift()
-        if (next !== undefined) this.#run(connection, reading, next)
-        else if (reading.broken !== null) this.#refuseUnread(connection, reading.broken)
-      },
-      () => connection.cut(),
-    )
+    void this.#walk(connection, handleRequest(this.#rooms, connection, request, response)).then(() => {
+      if (connection.poisoned) return
+      const next = reading.waiting.shift()
+      if (next !== undefined) this.#run(connection, reading, next)
+      else if (reading.broken !== null) this.#refuseUnread(connection, reading.broken)
+    })
   }
 
   #onConnect(request: IncomingMessage, socket: Duplex, early: Buffer): void {
@@ -148,7 +159,7 @@ class Door implements HttpDoor {
     connection.requests++
     // The tunnel has deadlines of its own.
     this.#rooms.deadlines.delete(connection)
-    handleConnect(this.#rooms, connection, request, early).catch(() => connection.cut())
+    void this.#walk(connection, handleConnect(this.#rooms, connection, request, early))
   }
 
   #onClientError(error: Error, socket: Duplex): void {

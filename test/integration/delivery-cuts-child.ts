@@ -27,6 +27,8 @@ async function main(): Promise<void> {
   const warnings: string[] = []
   process.on('warning', (warning) => warnings.push(`${warning.name}: ${warning.message}`))
   const world = await createWorld({
+    // No deadline is what this is about, and the machine may be busy.
+    limits: { firstBytesTimeoutMs: 15_000, handshakeTimeoutMs: 15_000, headTimeoutMs: 15_000 },
     rules: ({ http, https }) => [
       { host: 'good.test', ports: [http, https], addresses: ['127.0.0.0/8'], tls: 'intercept' },
       { host: 'tunnel.test', ports: [https], addresses: ['127.0.0.0/8'] },

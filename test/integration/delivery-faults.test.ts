@@ -11,6 +11,8 @@ let session: WorldSession
 beforeAll(async () => {
   process.on('warning', onWarning)
   world = await createWorld({
+    // No deadline is what this is about, and the machine may be busy.
+    limits: { firstBytesTimeoutMs: 15_000, handshakeTimeoutMs: 15_000, headTimeoutMs: 15_000 },
     rules: ({ http, https }) => [
       { host: 'good.test', ports: [http, https], addresses: ['127.0.0.0/8'], tls: 'intercept' },
       { host: 'tunnel.test', ports: [https], addresses: ['127.0.0.0/8'] },
@@ -75,9 +77,11 @@ describe.each<Path>(['absolute', 'intercepted', 'plain in CONNECT', 'refused', '
       // A handshake over a connection that is gone already may never end.
       await Promise.race([talking, delay(50)])
     }
-    await expect.poll(() => world.gateway.sessions.book.get(session.id)?.open.size).toBeLessThanOrEqual(1)
+    await expect
+      .poll(() => world.gateway.sessions.book.get(session.id)?.open.size, { timeout: 5000 })
+      .toBeLessThanOrEqual(1)
     await session.revoke()
-    await expect.poll(openSockets, { timeout: 4000 }).toBe(0)
+    await expect.poll(openSockets, { timeout: 5000 }).toBe(0)
     const records = world.records.slice(recordsBefore)
     expect(new Set(records.map(({ decisionId }) => decisionId)).size, 'one record each').toBe(records.length)
     expect(records.filter(({ outcome }) => outcome === 'fault')).toEqual([])

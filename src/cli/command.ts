@@ -3,7 +3,7 @@
 import type { Command } from 'commander'
 import type { World } from './world.ts'
 
-export type ExitWith = (code: number) => void
+type ExitWith = (code: number) => void
 
 export type AddCommand = (program: Command, world: World, exitWith: ExitWith) => void
 

@@ -44,7 +44,7 @@ export function decisionLine(record: ExchangeRecord, paint: Paint): string {
 }
 
 /** `GET https://example.org/x`, or as much of it as was seen. */
-export function requestText({ kind, scheme, host, port, method, path }: ExchangeRecord): string {
+function requestText({ kind, scheme, host, port, method, path }: ExchangeRecord): string {
   const usual = scheme === 'http' ? 80 : 443
   const at = host === null ? '(unknown)' : `${host}${port === null || port === usual ? '' : `:${port}`}`
   if (kind !== 'request') return `${kind.toUpperCase()} ${host === null ? at : `${host}:${port ?? usual}`}`

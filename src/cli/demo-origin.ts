@@ -7,7 +7,7 @@ import path from 'node:path'
 import { parseHost } from '../net/host.ts'
 import { loadSigningCa } from '../tls/signing-ca.ts'
 
-export type Asked = { readonly method: string; readonly path: string; readonly authorization: string | null }
+type Asked = { readonly method: string; readonly path: string; readonly authorization: string | null }
 
 export type DemoOrigin = {
   readonly port: number

@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { afterAll } from 'vitest'
 
-export const mainFile = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+const mainFile = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
 const running = new Set<ChildProcess>()
 // A test that failed half-way leaves nothing behind.

@@ -93,6 +93,8 @@ describe('sessions from the shell', () => {
     )
     expect(fromInput.out).toContain(`HTTPS_PROXY=http://${id}:${token}@gateway:3128\n`)
     expect(fromInput.out).toContain('NODE_EXTRA_CA_CERTS=/etc/sallyport/ca.pem\n')
+    const asOne = await ask(['env', '--json', '--proxy', facts.proxies[0] ?? ''], { stdin: `${id}:${token}` })
+    expect(JSON.parse(asOne.out)).toEqual(env)
   })
 
   it('get a new token', async () => {

@@ -18,10 +18,11 @@ import { type AddCommand, examples } from '../command.ts'
 import { configFor } from '../configuration.ts'
 import { addControlOptions, connectControl, type ControlOptions } from '../control-options.ts'
 import { type EnvironmentFormat, environmentFormats, environmentText } from '../environment-text.ts'
+import { visible } from '../paint.ts'
 import { Complaint, misuse, type World } from '../world.ts'
 
 type Options = ControlOptions & {
-  readonly session: string
+  readonly session?: string
   readonly format: EnvironmentFormat
   readonly proxy?: string
   readonly caDirectory?: string
@@ -35,7 +36,7 @@ export const addEnvCommand: AddCommand = (program, world, exitWith) => {
       .command('env')
       .description("The environment of a session's sandbox. Its token comes from SALLYPORT_TOKEN or standard input."),
   )
-    .requiredOption('--session <id>', 'the session')
+    .option('--session <id>', 'the session; not needed where the token is given as id:token')
     .addOption(new Option('--format <format>', 'whose spelling').choices(environmentFormats).default('shell'))
     .option('--proxy <host:port>', 'where the sandbox reaches the proxy; default: where it listens')
     .option('--ca-directory <directory>', 'where the sandbox sees ca.pem and bundle.pem; default: the public directory')
@@ -44,7 +45,7 @@ export const addEnvCommand: AddCommand = (program, world, exitWith) => {
     .addHelpText(
       'after',
       examples(
-        'eval "$(SALLYPORT_TOKEN=… sallyport env --session s-abc)"',
+        'eval "$(SALLYPORT_TOKEN=s-abc:… sallyport env)"',
         'sallyport env --session s-abc --format docker --proxy gateway:3128 --ca-directory /etc/sallyport < token > sandbox.env',
       ),
     )
@@ -52,14 +53,13 @@ export const addEnvCommand: AddCommand = (program, world, exitWith) => {
 }
 
 async function env(options: Options, world: World): Promise<number> {
-  if (!/^[a-z0-9][a-z0-9._-]{0,63}$/i.test(options.session)) throw misuse(`"${options.session}" is no session id`)
-  const token = await readToken(world)
+  const { id, token } = await readProof(options, world)
   const config = await configFor(world, options)
   const directory = options.caDirectory ?? config.publicDirectory
   const environment = sandboxEnvironment({
-    proxyUrl: `http://${options.session}:${token}@${proxyAddress(options.proxy, config)}`,
+    proxyUrl: `http://${id}:${token}@${proxyAddress(options.proxy, config)}`,
     files: { ca: path.join(directory, 'ca.pem'), bundle: path.join(directory, 'bundle.pem') },
-    placeholders: await findPlaceholders(options, config, world),
+    placeholders: await findPlaceholders(id, options, config, world),
     jvm: options.jvm === true,
   })
   const spelled = environmentText(environment, options.json === true ? 'json' : options.format)
@@ -68,14 +68,23 @@ async function env(options: Options, world: World): Promise<number> {
   return 0
 }
 
-async function readToken(world: World): Promise<string> {
+type Proof = { readonly id: string; readonly token: string }
+
+async function readProof({ session }: Options, world: World): Promise<Proof> {
   const given = world.env['SALLYPORT_TOKEN']
   if (given === undefined && world.stdin.isTTY === true)
     throw misuse('a session token is needed; set SALLYPORT_TOKEN, or write it to standard input')
-  const token = (given ?? (await readText(world.stdin))).trim()
-  if (!/^[A-Za-z0-9_-]{16,256}$/.test(token))
+  const parts = (given ?? (await readText(world.stdin))).trim().split(':')
+  const [first = '', second] = parts
+  const id = second === undefined ? session : first
+  const token = second ?? first
+  if (id === undefined) throw misuse('the session is needed too; add --session ID, or give the token as id:token')
+  if (session !== undefined && session !== id)
+    throw misuse(`the token is one of ${visible(id)}, not of ${visible(session)}`)
+  if (!/^[a-z0-9][a-z0-9._-]{0,63}$/i.test(id)) throw misuse(`"${visible(id)}" is no session id`)
+  if (parts.length > 2 || !/^[A-Za-z0-9_-]{16,256}$/.test(token))
     throw misuse('that is no session token; take the one "session create" showed')
-  return token
+  return { id, token }
 }
 
 /** The first TCP listener; one on every address is reached by loopback from this machine. */
@@ -88,14 +97,19 @@ function proxyAddress(given: string | undefined, config: Config): string {
 }
 
 /** What stands in for the secrets of this session: only the gateway's own user can tell, and only if there are any. */
-async function findPlaceholders(options: Options, config: Config, world: World): Promise<Record<string, string>> {
+async function findPlaceholders(
+  id: string,
+  options: Options,
+  config: Config,
+  world: World,
+): Promise<Record<string, string>> {
   if (config.credentials.every(({ placeholder }) => placeholder === null)) return {}
   if (!existsSync(path.join(config.stateDirectory, 'state-key'))) {
     world.err.write(`placeholders are left out: the state of the gateway is not at ${config.stateDirectory}\n`)
     return {}
   }
   const client = await connectControl(options, world)
-  const session = parseSession(await client.call('GET', `/v1/sessions/${encodeURIComponent(options.session)}`))
+  const session = parseSession(await client.call('GET', `/v1/sessions/${encodeURIComponent(id)}`))
   const stateKey = loadStateKey(config.stateDirectory, () => {
     throw new Complaint('the state of the gateway is gone')
   })

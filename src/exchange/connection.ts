@@ -73,6 +73,8 @@ export class Connection implements Cuttable, Watched {
   /** The head did not come to its end in time; set by the door that reads here. */
   onHeadTimeout: () => void = () => this.cut()
   #sessions: Set<LiveSession> | null = null
+  #proof: { readonly value: string | undefined; readonly session: LiveSession; readonly snapshot: Session } | null =
+    null
   #phaseSince = performance.now()
   #bytesBefore: number
   #bytesSeen = 0
@@ -82,6 +84,19 @@ export class Connection implements Cuttable, Watched {
     this.start = start
     this.#bytesBefore = start.stream.bytesRead
     if (start.bound !== null) this.carry(start.bound)
+  }
+
+  /** What these very credentials proved on this connection before, if nothing about the session has changed since. */
+  proven([value, second]: readonly string[], now: number): LiveSession | null {
+    const proof = this.#proof
+    if (proof === null || second !== undefined || value !== proof.value) return null
+    const { session, snapshot } = proof
+    if (session.ended || session.current !== snapshot) return null
+    return snapshot.expiresAt === null || snapshot.expiresAt > now ? session : null
+  }
+
+  prove([value]: readonly string[], session: LiveSession): void {
+    this.#proof = { value, session, snapshot: session.current }
   }
 
   /** From now on the end of this session cuts this connection. */

@@ -6,7 +6,7 @@ import { fieldValues } from '../net/fields.ts'
 import { parseRequestHead } from '../net/request-head.ts'
 import { decideHost } from '../policy/decide-host.ts'
 import { decideRequest } from '../policy/decide-request.ts'
-import { type Decision, type Deny, deny } from '../policy/decision.ts'
+import { allow, type Decision, type Deny, deny } from '../policy/decision.ts'
 import type { LiveSession } from '../sessions/session.ts'
 import type { Connection } from './connection.ts'
 import { deliver } from './deliver.ts'
@@ -151,11 +151,12 @@ async function walk(rooms: Rooms, exchange: Exchange): Promise<Outcome> {
 export function identify(rooms: Rooms, connection: Connection, fields: readonly string[]): Decision<LiveSession> {
   const { bound, client, listenerSession } = connection.start
   if (bound === null) {
-    return rooms.identify({
-      authorization: fieldValues(fields, 'proxy-authorization'),
-      listenerSession,
-      source: client,
-    })
+    const authorization = fieldValues(fields, 'proxy-authorization')
+    const known = connection.proven(authorization, rooms.now())
+    if (known !== null) return allow(known)
+    const who = rooms.identify({ authorization, listenerSession, source: client })
+    if (who.kind === 'allow') connection.prove(authorization, who.permit)
+    return who
   }
   if (bound.ended) return deny('session_unknown', 'revoked')
   const { expiresAt } = bound.current

@@ -14,6 +14,7 @@ import {
   type Scheme,
   authorityOf,
   defaultPort,
+  hostField,
   sameAuthority,
 } from './authority.ts'
 import { type Fields, isHopByHop, listTokens } from './fields.ts'
@@ -97,7 +98,7 @@ export function parseRequestHead(raw: RawHead, place: HeadPlace): RequestHead | 
   if (scan.kind === 'problem') return scan
   if (scan.chunked && raw.httpVersion === '1.0') return malformed('Transfer-Encoding in HTTP/1.0') // RFC 9112 §6.1
 
-  const host = parseHostField(scan.host, target.scheme)
+  const host = namesTarget(scan.host, target) ? target.authority : parseHostField(scan.host, target.scheme)
   if (host === null) return malformed('Host field is not a host with an optional port')
   if (!sameAuthority(host, target.authority)) {
     return problem('authority_mismatch', `Host field names ${host.text}, the request is for ${target.authority.text}`)
@@ -163,6 +164,11 @@ function parseTarget(text: string, place: HeadPlace): Target | HeadProblem {
   if (authority === null) return malformed('authority of the request target is not a host with an optional port')
   const rest = match[2] ?? ''
   return { kind: 'target', scheme: 'http', authority, target: rest.startsWith('/') ? rest : `/${rest}` }
+}
+
+/** The usual spelling needs no second reading: what is written as the target itself is that target. */
+function namesTarget(field: string, { authority, scheme }: Target): boolean {
+  return field === authority.text || field === hostField(authority, scheme)
 }
 
 function parseUriAuthority(text: string): Authority | null {

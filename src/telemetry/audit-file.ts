@@ -35,18 +35,30 @@ type Opened = { readonly handle: FileHandle; readonly inode: number; readonly is
 /** Only the gateway's own user reads what sandboxes did. */
 const fileMode = 0o600
 
+/** How often the file's name is compared with the file we write to. */
+const lookEveryMs = 1000
+
 export function createAuditFile(options: AuditFileOptions): AuditTarget {
   let current: Opened | null = null
   let written = 0
   let isTorn = false
+  let lookedAt = Number.NEGATIVE_INFINITY
   // Once, before our own first line: later every `open` in the file may still be running.
   let unprepared = prepareAuditFile(options)
   const startError = unprepared
 
+  /** Who renames or removes the file sees the next second's lines go after the old one. */
+  function isTimeToLook(): boolean {
+    const now = performance.now()
+    if (now - lookedAt < lookEveryMs) return false
+    lookedAt = now
+    return true
+  }
+
   async function ready(batchBytes: number): Promise<Opened> {
     if (unprepared !== null) unprepared = prepareAuditFile(options)
     if (unprepared !== null) throw new Error('the audit file cannot be prepared', { cause: unprepared })
-    if (current !== null && (await inodeOf(options.file)) !== current.inode) await drop()
+    if (current !== null && isTimeToLook() && (await inodeOf(options.file)) !== current.inode) await drop()
     current ??= await openForAppend(options.file)
     if (current.isRegular && current.bytes > 0 && current.bytes + batchBytes > options.bytesMax) {
       await drop()

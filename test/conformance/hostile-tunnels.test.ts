@@ -168,18 +168,19 @@ class CutSocket extends Duplex {
   override _write(chunk: Buffer, _encoding: string, done: () => void): void {
     const bytes = this.#first && this.#record > 0 ? fragment(chunk, this.#record) : chunk
     this.#first = false
-    void this.#send(bytes).then(done)
+    void this.#send(bytes, done)
   }
 
   override _final(done: () => void): void {
     this.inner.end(done)
   }
 
-  async #send(bytes: Buffer): Promise<void> {
+  async #send(bytes: Buffer, done: () => void): Promise<void> {
     for (let at = 0; at < bytes.length; at += this.#segment) {
       this.inner.write(bytes.subarray(at, at + this.#segment))
       await nextTurn()
     }
+    done()
   }
 }
 

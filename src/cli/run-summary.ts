@@ -33,7 +33,7 @@ export function runSummary(result: RunResult, paint: Paint): string {
     rules.length === 0
       ? ''
       : `${paint('bold', 'these lines under "rules:" of a policy would allow it:')}\n${rulesYaml(rules)}`,
-    without.length === 0 || rules.length === 0 ? '' : paint('dim', `not in these lines: ${reasonsOf(without)}\n`),
+    without.length === 0 || rules.length === 0 ? '' : `${paint('dim', `not in these lines: ${reasonsOf(without)}`)}\n`,
   ]
   return `${paint('bold', 'sallyport: what the command asked of the network')}\n${parts.join('')}`
 }

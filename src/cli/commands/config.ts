@@ -48,7 +48,7 @@ async function show(options: Options, world: World): Promise<number> {
 
 async function check(file: string | undefined, world: World): Promise<number> {
   const loaded = await loadForGateway(world, choiceOf(file === undefined ? {} : { config: file }), {})
-  world.out.write(paintFor(world.out, world.env)('green', `${fileText(loaded)}: no problems\n`))
+  world.out.write(`${paintFor(world.out, world.env)('green', `${fileText(loaded)}: no problems`)}\n`)
   warn(loaded, world)
   return 0
 }

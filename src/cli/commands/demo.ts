@@ -53,5 +53,5 @@ function print(steps: readonly Step[], world: World): void {
     world.out.write(`${mark} ${paint('bold', title)}\n${lines.map((line) => `     ${visible(line)}\n`).join('')}\n`)
   }
   const isGood = steps.every(({ isAsTold }) => isAsTold)
-  world.out.write(isGood ? paint('green', 'all was as told\n') : paint('red', 'something was not as told\n'))
+  world.out.write(`${isGood ? paint('green', 'all was as told') : paint('red', 'something was not as told')}\n`)
 }

@@ -32,8 +32,8 @@ function tell(issues: readonly Issue[], files: number, assumed: readonly string[
   for (const issue of issues) world.out.write(`${issueText(issue)}\n`)
   const count = files === 1 ? '1 file' : `${files} files`
   const problems = issues.length === 1 ? '1 problem' : `${issues.length} problems`
-  world.out.write(
-    issues.length === 0 ? paint('green', `${count}: no problems\n`) : paint('red', `${count}: ${problems}\n`),
-  )
+  const summary = issues.length === 0 ? paint('green', `${count}: no problems`) : paint('red', `${count}: ${problems}`)
+  world.out.write(`${summary}
+`)
   if (assumed.length > 0) world.err.write(assumedNote(assumed))
 }

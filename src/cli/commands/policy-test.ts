@@ -42,8 +42,8 @@ function tell(tested: readonly Tested[], assumed: readonly string[], world: Worl
   }
   const rows = tested.flatMap((one) => one.rows)
   const failed = rows.filter(({ passed }) => !passed).length
-  const summary = `${rows.length} expectations, ${failed} not met\n`
-  world.out.write(paint(failed === 0 ? 'green' : 'red', summary))
+  const summary = `${rows.length} expectations, ${failed} not met`
+  world.out.write(`${paint(failed === 0 ? 'green' : 'red', summary)}\n`)
   if (assumed.length > 0) world.err.write(assumedNote(assumed))
 }
 

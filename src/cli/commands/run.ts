@@ -122,7 +122,7 @@ function greeting({ session }: RunGateway, world: World): string {
   const paint = paintFor(world.err, world.env)
   const { policy, mode } = session.current
   const rules = policy.rules.length === 0 ? 'nothing is allowed' : `${policy.rules.length} rules`
-  return paint('dim', `sallyport: policy ${visible(policy.name)} (${rules}, ${mode}); ${notIsolated}\n`)
+  return `${paint('dim', `sallyport: policy ${visible(policy.name)} (${rules}, ${mode}); ${notIsolated}`)}\n`
 }
 
 async function writeReport(file: string, report: object, world: World): Promise<void> {

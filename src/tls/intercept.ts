@@ -58,7 +58,10 @@ function handshake(tls: TLSSocket, socket: Socket, first: Buffer, timeoutMs: num
     }
     const deadline = setTimeout(() => end(failed('the TLS handshake took too long')), timeoutMs)
     tls.once('secure', () => end({ kind: 'open', socket: tls, serverName: serverNameOf(tls, first) }))
-    tls.once('close', () => end(failed('the client closed the connection during the handshake')))
+    const onGone = (): void => end(failed('the client closed the connection during the handshake'))
+    tls.once('close', onGone)
+    // A client that was gone before our first flight: the write that failed says nothing, and only the end is seen.
+    tls.once('end', onGone)
     tls.on('error', (error) => end(failed(error.message)))
     // A server's TLSSocket without a tls.Server tells of TLS errors by this event alone. After the handshake it would
     // neither end nor say so: a fatal alert must end the connection with its error.

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { sandboxEnvironment } from '../../src/config/sandbox-environment.ts'
 import { type Site, startSite } from '../support/local-ca-origin.ts'
 import { createSandbox, type Ran, type RealGateway, type Sandbox, startRealGateway } from '../support/real-clients.ts'
-import { isInstalled, needs } from '../support/tools.ts'
+import { needs } from '../support/tools.ts'
 
 const secret = 'the-real-secret-0123456789'
 
@@ -234,8 +234,8 @@ it('a Node program with a token that is no more is told, and comes to its end', 
 // A JVM reads none of the variables: proxy by properties, session by listener, root by a trust store of its own.
 describe('Java', { timeout: 60_000 }, () => {
   beforeEach(async (context) => {
-    if (!(await isInstalled('java')) || !(await isInstalled('keytool')))
-      context.skip('skipped: there is no java on this machine')
+    await needs(context, 'java')
+    await needs(context, 'keytool')
   })
 
   it.for([

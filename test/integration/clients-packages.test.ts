@@ -7,7 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type Site, startSite } from '../support/local-ca-origin.ts'
 import { npmRegistry } from '../support/npm-registry.ts'
 import { type Ran, type RealGateway, type Sandbox, startRealGateway } from '../support/real-clients.ts'
-import { isInstalled, needs } from '../support/tools.ts'
+import { needs } from '../support/tools.ts'
 
 const secret = 'registry-token-0123456789'
 
@@ -128,9 +128,8 @@ describe('npm', () => {
 })
 
 describe('pip', () => {
-  // Part of Python, but not of every package of it: a machine without pip has nothing to show here.
   beforeEach(async (context) => {
-    if (!(await isInstalled('pip'))) context.skip('skipped: there is no pip on this machine')
+    await needs(context, 'pip')
     if (wheel.length === 0) wheel = await makeWheel()
   })
 

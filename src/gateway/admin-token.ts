@@ -5,7 +5,7 @@
  */
 
 import { randomBytes } from 'node:crypto'
-import { open, readFile } from 'node:fs/promises'
+import { link, open, readFile, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 
 const tokenBytes = 32
@@ -14,26 +14,37 @@ export async function loadAdminToken(
   stateDirectory: string,
 ): Promise<{ readonly token: string; readonly path: string }> {
   const path = join(stateDirectory, 'admin-token')
-  const token = ((await make(path)) ?? (await readFile(path, 'utf8'))).trim()
+  const token = ((await read(path)) ?? (await make(path)) ?? (await readFile(path, 'utf8'))).trim()
   if (token.length < tokenBytes)
     throw new Error(`${path}: is too short to be an admin token; delete it to make a new one`)
   return { token, path }
 }
 
-/** Null when it is there already. */
-async function make(path: string): Promise<string | null> {
+/** Null when there is none. */
+async function read(path: string): Promise<string | null> {
   try {
-    const file = await open(path, 'wx', 0o600)
-    try {
-      const token = randomBytes(tokenBytes).toString('base64url')
-      await file.writeFile(`${token}\n`)
-      await file.sync()
-      return token
-    } finally {
-      await file.close()
-    }
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
+    throw error
+  }
+}
+
+/** Null when another process made it meanwhile. Written beside it and linked, so that nobody ever reads half of it. */
+async function make(path: string): Promise<string | null> {
+  const token = randomBytes(tokenBytes).toString('base64url')
+  const beside = `${path}.${randomBytes(6).toString('hex')}`
+  const file = await open(beside, 'wx', 0o600)
+  try {
+    await file.writeFile(`${token}\n`)
+    await file.sync()
+    await link(beside, path)
+    return token
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return null
     throw error
+  } finally {
+    await file.close()
+    await unlink(beside)
   }
 }

@@ -13,7 +13,7 @@ export function authorityOf(text: string): Authority {
   return authority
 }
 
-export function policyOf(rules: readonly object[]): Policy {
+function policyOf(rules: readonly object[]): Policy {
   const policy = new PolicyBook({ presets: [], credentials: new Map() }).compileInline({ rules })
   if (!(policy instanceof Policy)) throw new Error(JSON.stringify(policy))
   return policy

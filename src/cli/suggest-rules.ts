@@ -6,6 +6,7 @@
  */
 
 import { parsePolicy } from '../policy/parse-policy.ts'
+import { meansOnlyItself } from '../policy/path-pattern.ts'
 import type { Group } from './run-tally.ts'
 
 export type SuggestedRule = {
@@ -100,7 +101,9 @@ function wishOf({ host, port, method, path, reason }: Group): Wish {
 function rulesOf({ host, port, methods, paths }: Wish): SuggestedRule[] {
   const rule = { host, ...(port === null ? {} : { ports: [port] }), methods: [...methods] }
   if (paths === null) return loads(rule) ? [rule] : []
-  const good = [...paths].filter((path) => loads({ ...rule, paths: [path] })).slice(0, pathsMax)
+  const good = [...paths]
+    .filter((path) => meansOnlyItself(path) && loads({ ...rule, paths: [path] }))
+    .slice(0, pathsMax)
   return good.length === 0 ? [] : [{ ...rule, paths: good }]
 }
 

@@ -9,7 +9,7 @@ import type { Authority, Scheme } from '../net/authority.ts'
 import { printable } from '../net/response-head.ts'
 import { type Deny, unreachable } from '../policy/decision.ts'
 import { type DenyReason, denyReasons } from '../policy/deny-reason.ts'
-import { parsePathPattern } from '../policy/path-pattern.ts'
+import { meansOnlyItself } from '../policy/path-pattern.ts'
 import { failures } from '../upstream/failure.ts'
 import type { Outcome } from './outcome.ts'
 
@@ -19,9 +19,6 @@ export type Reply = {
   readonly fields: readonly string[]
   readonly body: string
 }
-
-/** A longer one is no pattern that anybody would write. */
-const suggestedPathMax = 1000
 
 /** What of the exchange a reply may name. */
 export type ReplyFacts = {
@@ -129,7 +126,7 @@ function suggestion(deny: Deny, facts: ReplyFacts): { readonly suggestedRule: ob
   const { authority, method, path } = facts
   if (authority === null) return null
   const ports = authority.port === 443 || authority.port === 80 ? {} : { ports: [authority.port] }
-  const ofPath = path !== null && isPlain(path) ? { methods: [method], paths: [path] } : null
+  const ofPath = path !== null && meansOnlyItself(path) ? { methods: [method], paths: [path] } : null
   const byReason: Partial<Record<DenyReason, object | null>> = {
     host_not_allowed: { methods: reading(method) ? ['GET', 'HEAD'] : [method] },
     port_not_allowed: { methods: reading(method) ? ['GET', 'HEAD'] : [method] },
@@ -138,11 +135,6 @@ function suggestion(deny: Deny, facts: ReplyFacts): { readonly suggestedRule: ob
   }
   const narrow = byReason[deny.reason] ?? null
   return narrow === null ? null : { suggestedRule: { host: authority.host.text, ...ports, ...narrow } }
-}
-
-/** Says itself and nothing else as a pattern: an agent that asks for `/**` is not to be suggested everything. */
-function isPlain(path: string): boolean {
-  return !path.includes('*') && path.length <= suggestedPathMax && typeof parsePathPattern(path) !== 'string'
 }
 
 /** What a client that only reads would send; unknown at CONNECT. */

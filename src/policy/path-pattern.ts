@@ -29,6 +29,12 @@ export function parsePathPattern(text: string): PathPattern | string {
   return { text, matches: (path) => glob.match(path) }
 }
 
+/** Whether the path, taken as a pattern, means itself and nothing else: an agent that asks for `/**` is not to be suggested everything. */
+export function meansOnlyItself(path: string): boolean {
+  return !path.includes('*') && path.length <= suggestedPathMax && typeof parsePathPattern(path) !== 'string'
+}
+const suggestedPathMax = 1000
+
 /**
  * All readings of a path that a rule may rely on: the path itself and, where it has encoded slashes, the path with them
  * as slashes. Null when it is ambiguous (CVE-2019-9901 and its kin).

@@ -95,6 +95,13 @@ describe('the lines to paste', () => {
     expect(verdict(pasted([group]), group)).toBe('allow')
   })
 
+  test.each(['/**', '/a/*', '/x**y'])(
+    'a denied %s is no pattern to suggest: it would allow more than was asked',
+    (path) => {
+      expect(suggestRules([denied({ path, reason: 'path_not_allowed' })]).rules).toEqual([])
+    },
+  )
+
   test('one rule for one host, with all methods and paths that were seen', () => {
     const groups = [denied({}), denied({ method: 'POST' }), denied({ host: 'b.example.org' })]
     expect(suggestRules(groups).rules).toEqual([

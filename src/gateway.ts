@@ -229,6 +229,6 @@ function observed(sink: RecordSink, observe: RecordSink['append'] | undefined): 
   }
 }
 
-export function startError(issues: readonly Issue[]): StartError {
+function startError(issues: readonly Issue[]): StartError {
   return new StartError(issues.map(issueText).join('\n'))
 }

@@ -19,7 +19,7 @@ export const LabelsSchema = Type.Record(
   { ...closed, maxProperties: 32, description: 'At most 32; printable ASCII.' },
 )
 
-export const CeilingSpec = Type.Object(
+const CeilingSpec = Type.Object(
   {
     policies: Type.Optional(
       Type.Array(Name, { description: 'Policies by name; `inline` allows policies given in the call.' }),
@@ -33,7 +33,7 @@ export const CeilingSpec = Type.Object(
   { ...closed, description: 'What sessions of this token may use. A list that is missing allows nothing.' },
 )
 
-export const ScopeSchema = Type.Union([
+const ScopeSchema = Type.Union([
   Type.Literal('admin'),
   Type.Literal('metrics'),
   Type.Literal('read'),

@@ -16,7 +16,7 @@ import type { DenialLoops } from './denial-loops.ts'
 import type { RecentDenials } from './egress-local.ts'
 import type { RecordSink } from './record.ts'
 
-export type WalkLimits = ConnectionLimits & {
+type WalkLimits = ConnectionLimits & {
   /** From the 200 of a CONNECT to a whole ClientHello or the first line of a request. */
   readonly firstBytesMs: number
   /** A tunnel in which no byte moves. */

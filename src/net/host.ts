@@ -45,11 +45,6 @@ export function parseHost(text: string): Host | null {
   return new Host(name, null)
 }
 
-/** The host of an address we were given as a value (an answer of DNS, an interface). */
-export function hostOfIp(ip: Ip): Host {
-  return new Host(ip.text, ip)
-}
-
 function parseBracketed(text: string): Host | null {
   if (!text.endsWith(']')) return null
   const ip = parseIpv6(text.slice(1, -1))

@@ -1,5 +1,7 @@
 /** TUN, TLS, H2: what may be said first in a tunnel, and to whom (RFC 9110 §9.3.6, RFC 6066 §3, RFC 8446 §4.1.2). */
 
+import { expect } from 'vitest'
+import { fieldOf } from '../../support/raw-client.ts'
 import type { WorldOptions } from '../../support/world.ts'
 import { type Expectation, type HostileCase, malformed, shown, type Spot, variants } from './case.ts'
 
@@ -164,13 +166,27 @@ export const connectTls: readonly HostileCase[] = [
     send: (spot: Spot) => `${line} HTTP/1.1\r\n${spot.proof}\r\nGET ${spot.target('/')} HTTP/1.1\r\n${spot.lines}\r\n`,
     expect: { statuses: [403], after: 'closed', records: ['deny host_not_allowed'], requests: 0 },
   })),
+  {
+    id: 'TUN-19',
+    what: 'CONNECT without credentials and a request in the same packet: asked for them, and what follows is not read',
+    places: ['proxy'],
+    send: (spot: Spot) =>
+      `CONNECT good.test:${spot.ports.https} HTTP/1.1\r\n\r\nGET ${spot.target('/')} HTTP/1.1\r\n${spot.lines}\r\n`,
+    expect: {
+      statuses: [407],
+      after: 'closed',
+      records: ['challenge session_unknown'],
+      requests: 0,
+      check: ({ responses: [told] }) => expect(told === undefined ? null : fieldOf(told, 'connection')).toBe('close'),
+    },
+  },
 ]
 
 /** A tunnel to a host no rule looks inside is dialled before it is answered, so a connection without a byte is no harm. */
 function inConnect(
   host: string,
   bytes: string,
-  expect: Expectation,
+  expected: Expectation,
 ): Pick<HostileCase, 'expect' | 'places' | 'sees' | 'send'> {
   return {
     places: ['proxy'],
@@ -178,6 +194,6 @@ function inConnect(
       `CONNECT ${host}:${spot.ports.https} HTTP/1.1\r\n${spot.proof}\r\n`,
       ...(bytes === '' ? [] : [bytes]),
     ],
-    ...(host === 'good.test' ? { expect } : { sees: host, expect: { ...expect, broken: true } }),
+    ...(host === 'good.test' ? { expect: expected } : { sees: host, expect: { ...expected, broken: true } }),
   }
 }

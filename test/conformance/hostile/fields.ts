@@ -3,7 +3,7 @@
 import { expect } from 'vitest'
 import { valuesOf } from '../../support/strict-http.ts'
 import type { WorldOptions } from '../../support/world.ts'
-import { type HostileCase, malformed, passed, refused, request, type Seen, variants } from './case.ts'
+import { type HostileCase, malformed, passed, refused, request, type Seen, type Spot, variants } from './case.ts'
 
 export const canary = 'canary-7c1f0e9a55d24b6b8f3e-secret'
 
@@ -17,7 +17,7 @@ export const fieldsWorld: Partial<WorldOptions> = {
       kind: 'header',
       header: 'X-Api-Key',
       secret: { env: 'CANARY' },
-      hosts: ['pinned.test', 'strip.test'],
+      hosts: ['pinned.test', 'ports.test', 'strip.test'],
     },
     { name: 'token', kind: 'bearer', secret: { env: 'CANARY' }, hosts: ['bearer.test'] },
     { name: 'absent', kind: 'bearer', secret: { env: 'NOT_SET' }, hosts: ['absent.test'] },
@@ -31,6 +31,8 @@ export const fieldsWorld: Partial<WorldOptions> = {
       { ...common, host: 'strip.test', credential: 'key', foreignCredentials: 'strip' },
       { ...common, host: 'bearer.test', credential: 'token', foreignCredentials: 'strip' },
       { ...common, host: 'absent.test', credential: 'absent' },
+      { ...common, host: 'ports.test', ports: [http], credential: 'key' },
+      { ports: [https], addresses: common.addresses, host: 'ports.test' },
       { ...common, host: 'clean.test', foreignCredentials: 'deny' },
     ]
   },
@@ -96,6 +98,12 @@ const onceOurs = ({ requests: [sent] }: Seen): void => {
   expect(sent.target).not.toMatch(/attacker/)
 }
 
+/** A GET with so many fields, Host and credentials included. */
+function fieldsInAll(spot: Spot, count: number): string {
+  const already = spot.lines.split('\r\n').length - 1
+  return `GET ${spot.target('/')} HTTP/1.1\r\n${spot.lines}${'X-N: 1\r\n'.repeat(count - already)}\r\n`
+}
+
 const tunnel = { places: ['tunnel'] } as const
 
 export const fields: readonly HostileCase[] = [
@@ -133,6 +141,17 @@ export const fields: readonly HostileCase[] = [
     what: 'four thousand fields named like integers',
     send: request('GET', Array.from({ length: 4000 }, (_, index) => `${index}:\r\n`).join('')),
     expect: malformed,
+  },
+  ...variants('HDR-08', [257, 258, 300, 900], (count) => ({
+    what: `${count} fields, more than are looked at`,
+    send: (spot) => fieldsInAll(spot, count),
+    expect: malformed,
+  })),
+  {
+    id: 'HDR-08z',
+    what: '256 fields, as many as are looked at',
+    send: (spot) => fieldsInAll(spot, 256),
+    expect: passed(({ requests: [sent] }) => expect(sent === undefined ? [] : valuesOf(sent, 'x-n')).not.toEqual([])),
   },
   {
     id: 'HDR-09',
@@ -246,9 +265,17 @@ export const fields: readonly HostileCase[] = [
     what: `?${name}= of the client on a pinned host`,
     ...tunnel,
     host: 'pinned.test',
-    send: request('GET', '', '', `/with?a=b&${name}=attacker`),
+    send: request('GET', '', '', `/with?${name}=attacker`),
     expect: refused(403, 'foreign_credential'),
   })),
+  {
+    id: 'SEC-26p',
+    what: 'a credential on one port pins the host on all: no tunnel to another account',
+    ...tunnel,
+    host: 'ports.test',
+    send: request('GET', 'Authorization: attacker\r\n'),
+    expect: refused(403, 'foreign_credential'),
+  },
   ...variants('SEC-26d', ['Authorization', 'x-api-key', 'X_Api_Key'], (name) => ({
     what: `${name} where the rule says foreignCredentials: deny`,
     host: 'clean.test',

@@ -473,6 +473,18 @@ export const framing: readonly HostileCase[] = [
     expect: passed(({ requests }) => expect(requests[0]?.body.toString()).toBe('hello'.repeat(20))),
   },
   {
+    id: 'FRM-27g',
+    what: 'an upload with a length keeps it',
+    send: (spot) => [
+      `POST ${spot.target('/up')} HTTP/1.1\r\n${spot.lines}Content-Length: 200000\r\n\r\n`,
+      ...Array.from({ length: 100 }, () => 'x'.repeat(2000)),
+    ],
+    expect: passed(({ requests }) => {
+      expect(requests[0]?.body).toHaveLength(200_000)
+      expect(requests[0]?.framing).toBe('length')
+    }),
+  },
+  {
     id: 'FRM-27b',
     what: 'a head in single bytes',
     send: (spot) => `POST ${spot.target('/')} HTTP/1.1\r\n${spot.lines}Content-Length: 5\r\n\r\nhello`.split(''),
@@ -486,7 +498,10 @@ export const framing: readonly HostileCase[] = [
   ...variants('FRM-27d', ['GET', 'DELETE', 'OPTIONS'], (method) => ({
     what: `${method} with a length and a body that is a request: the body stays a body`,
     send: request(method, `Content-Length: ${smuggled.length}\r\n`, smuggled),
-    expect: passed(({ requests }) => expect(requests[0]?.body.toString()).toBe(smuggled)),
+    expect: passed(({ requests }) => {
+      expect(requests[0]?.body.toString()).toBe(smuggled)
+      expect(requests[0]?.framing).toBe('length')
+    }),
   })),
   {
     id: 'FRM-27e',

@@ -97,6 +97,7 @@ export const noHosts: readonly (readonly [id: string, text: string])[] = [
     'good-.test',
     `${'a'.repeat(64)}.test`,
     `${'a.'.repeat(127)}test`,
+    `${'a.'.repeat(125)}test`,
     'good!.test',
     "good'.test",
     'good_test.$',

@@ -8,7 +8,13 @@ import { type HostileCase, noTunnel, passed, refused, request, shown, variants }
 export const policyRules: WorldOptions['rules'] = ({ http, https }) => {
   const ports = [http, https]
   const addresses = ['127.0.0.0/8']
-  const to = (host: string, more: object = {}) => ({ host, ports, addresses, tls: 'intercept', ...more })
+  // Where a rule looks inside, `auto` has to find out by itself that the host is intercepted.
+  const to = (host: string, more: object | null = null) => ({
+    host,
+    ports,
+    addresses,
+    ...(more === null ? { tls: 'intercept' } : more),
+  })
   const never = (host: string, more: object = {}) => ({ action: 'deny', host, ...more })
   return [
     never('x.wild.test'),
@@ -18,13 +24,13 @@ export const policyRules: WorldOptions['rules'] = ({ http, https }) => {
     to('apex.test'),
     to('**.both.test'),
     to('api-*.label.test'),
-    to('port.test', { ports: [http] }),
+    to('port.test', { ports: [http], tls: 'intercept' }),
     to('paths.test', { paths: ['/public/**', '/@types%2fnode', '/one/*'] }),
     to('query.test', { query: { service: 'git-upload-pack' } }),
     to('methods.test', { methods: ['GET', 'HEAD'] }),
-    to('half.test'),
+    to('half.test', {}),
     never('half.test', { methods: ['DELETE'], paths: ['/admin/**'] }),
-    to('post-denied.test'),
+    to('post-denied.test', {}),
     never('post-denied.test', { methods: ['POST'] }),
   ]
 }
@@ -224,6 +230,7 @@ export const policy: readonly HostileCase[] = [
       '?service=git%2dupload-pack',
       '?x=service=git-upload-pack',
       '?service=git-upload-pack;service=x',
+      '?x=1;service=git-receive-pack&service=git-upload-pack',
       '?servic%65=git-receive-pack&service=git-upload-pack',
       '?service',
       '?service=git-upload-packx',

@@ -186,6 +186,8 @@ async function converse(world: World, session: WorldSession, spot: Spot, one: Ho
       const heard = await client.response({ bodiless: one.bodiless === true })
       if (typeof heard === 'string') throw new Error(`expected ${status.toString()}, the connection: ${heard}`)
       responses.push(heard)
+      // Nobody is told to go on who did not ask.
+      if (!/expect:/i.test(sent.toString())) expect(heard.informational).toEqual([])
       expect(typeof status === 'number' ? [status] : status, heard.reason).toContain(heard.status)
       const whole = expected.truncated !== true || index + 1 < expected.statuses.length
       expect(heard.complete, 'the response is whole').toBe(whole)

@@ -1,0 +1,304 @@
+/** Checks of the walk: `src/exchange`, the door before it and the upstream behind it. */
+
+import type { Mutant } from './mutants.ts'
+
+type Row = Pick<Mutant, 'cases' | 'from' | 'to' | 'without'> & Partial<Pick<Mutant, 'corpus' | 'unit'>>
+
+const request = (row: Row): Mutant => ({ file: 'exchange/handle-request.ts', corpus: ['policy', 'hosts'], ...row })
+const connect = (row: Row): Mutant => ({ file: 'exchange/handle-connect.ts', corpus: ['hosts', 'policy'], ...row })
+const intercepted = (row: Row): Mutant => ({ file: 'exchange/open-intercepted.ts', corpus: ['tunnels'], ...row })
+const tunnel = (row: Row): Mutant => ({ file: 'exchange/open-tunnel.ts', corpus: ['tunnels'], ...row })
+const firstBytes = (row: Row): Mutant => ({ file: 'exchange/first-bytes.ts', corpus: ['tunnels'], ...row })
+const deliver = (row: Row): Mutant => ({ file: 'exchange/deliver.ts', corpus: ['addresses'], ...row })
+const exchange = (row: Row): Mutant => ({ file: 'exchange/exchange.ts', corpus: ['framing'], ...row })
+const door = (row: Row): Mutant => ({ file: 'listeners/http-door.ts', corpus: ['framing'], ...row })
+const pools = (row: Row): Mutant => ({ file: 'upstream/origin-pools.ts', corpus: ['upstream-faults.test.ts'], ...row })
+const forward = (row: Row): Mutant => ({ file: 'upstream/forward.ts', corpus: ['responses'], ...row })
+
+export const exchangeMutants: readonly Mutant[] = [
+  request({
+    without: 'the refusal of heads that are none',
+    from: "if ('kind' in head) return deny(head.reason, head.detail)",
+    to: "if ('kind' in head) return { kind: 'completed', status: 200 }",
+    cases: 'HOST-24',
+  }),
+  request({
+    without: 'identity',
+    from: "if (who.kind === 'deny') return who\n  if (refusal",
+    to: "if (who.kind === 'deny') return { kind: 'completed', status: 200 }\n  if (refusal",
+    cases: 'SES-',
+  }),
+  request({
+    without: 'the refusal of the tunnel',
+    from: 'if (refusal !== null) return refusal',
+    to: '',
+    corpus: ['tunnels'],
+  }),
+  request({
+    without: 'the decision on the host',
+    from: "if (where.kind === 'deny') return where\n  facts",
+    to: "if (where.kind === 'deny') return { kind: 'completed', status: 200 }\n  facts",
+    cases: 'POL-0',
+  }),
+  request({
+    without: 'the decision on the request',
+    from: "if (what.kind === 'deny') return what",
+    to: "if (what.kind === 'deny') return { kind: 'completed', status: 200 }",
+    cases: 'POL-2',
+  }),
+  request({
+    without: "the tunnel's own session",
+    from: 'if (bound === null) {',
+    to: 'if (bound === null || fields.length > 0) {',
+    cases: 'SES-04',
+  }),
+  connect({
+    without: 'the refusal of CONNECT in a tunnel',
+    from: "if (connection.start.place.kind === 'tunnel') return deny('malformed_request', 'CONNECT inside a tunnel')",
+    to: '',
+    cases: 'TUN-07',
+  }),
+  connect({
+    without: 'the grammar of targets',
+    from: "if (authority === null) return deny('malformed_request', 'CONNECT target is not host:port')",
+    to: "if (authority === null) return { kind: 'deny', reason: 'host_not_allowed', detail: '', rule: null }",
+    cases: 'HOST-',
+  }),
+  connect({
+    without: 'the fields of CONNECT',
+    from: 'return problem === null ? authority : deny(problem.reason, problem.detail)',
+    to: 'void problem\n  return authority',
+    cases: 'HOST-25',
+  }),
+  connect({
+    without: 'identity of a CONNECT',
+    from: "if (who.kind === 'deny') return who\n  if (!rooms",
+    to: "if (who.kind === 'deny') return { kind: 'completed', status: 200 }\n  if (!rooms",
+    corpus: ['tunnels'],
+  }),
+  connect({
+    without: 'the decision on the host of CONNECT',
+    from: "if (where.kind === 'deny') return tellDenied(rooms, connect, live, authority, where)",
+    to: "if (where.kind === 'deny') return { kind: 'completed', status: 200 }",
+    cases: 'POL-0',
+  }),
+  connect({
+    without: 'the end of a connection whose next bytes came early',
+    from: '|| early.length > 0 ||',
+    to: '||',
+    corpus: ['tunnels'],
+    cases: 'TUN-1[29]',
+  }),
+
+  intercepted({
+    without: 'the server name',
+    from: 'const mismatch = refusal ?? judgeServerName(first.serverName, authority)',
+    to: 'const mismatch = refusal',
+    cases: 'TUN-0|TLS client',
+  }),
+  intercepted({
+    without: 'the refusal of no server name',
+    from: "return authority.host.ip === null ? deny('authority_mismatch', 'no server name in the ClientHello') : null",
+    to: 'return null',
+    cases: 'TUN-03|TLS client',
+  }),
+  intercepted({
+    without: 'the refusal of a final dot',
+    from: "const host = serverName.endsWith('.') ? null : parseHost(serverName)",
+    to: 'const host = parseHost(serverName)',
+    cases: 'TUN-04',
+  }),
+  intercepted({
+    without: 'the comparison of names',
+    from: 'host.ip === null && host.name === authority.host.name',
+    to: 'host.ip === null',
+    cases: 'TUN-0|TLS client',
+  }),
+  intercepted({
+    without: 'the end of opaque tunnels',
+    from: "return told(refusal ?? deny('opaque_tunnel', first.detail))",
+    to: "return told(refusal ?? { kind: 'abandoned', detail: first.detail })",
+    cases: 'TUN-09|TUN-10',
+  }),
+  tunnel({
+    without: 'the judgement of addresses',
+    from: "if (address.kind === 'deny') return address",
+    to: "if (address.kind === 'deny') return { kind: 'completed', status: 200 }",
+    corpus: ['addresses'],
+    cases: 'IP-17t|SES-11c',
+  }),
+  tunnel({
+    without: 'TLS in tunnels',
+    from: "if (first.kind !== 'tls') {",
+    to: "if (first.kind === 'gone') {",
+    cases: 'TUN-09|TUN-10',
+  }),
+  tunnel({
+    without: 'the server name of tunnels',
+    from: 'const refusal = judgeServerName(first.serverName, authority) ?? judgeAgain(live, authority)',
+    to: 'const refusal = judgeAgain(live, authority)',
+    cases: 'TUN-0|TLS client',
+  }),
+  firstBytes({
+    without: 'the list of methods',
+    from: 'if (!couldBe) return',
+    to: "if (token === '?') return",
+    cases: 'TUN-09',
+  }),
+  firstBytes({
+    without: 'whole tokens',
+    from: 'known.startsWith(token) : known === token',
+    to: 'known.startsWith(token) : token.startsWith(known)',
+    cases: 'TUN-09',
+  }),
+  firstBytes({
+    without: 'hellos that are none',
+    from: "return { kind: 'opaque', detail: hello.detail }",
+    to: "return { kind: 'tls', bytes, serverName: 'good.test' }",
+    cases: 'TUN-10',
+  }),
+  firstBytes({ without: 'the deadline of silence', from: '}, timeoutMs)', to: '}, 2 ** 30)', cases: 'RES-03' }),
+
+  deliver({
+    without: 'the refusal of WebSocket',
+    from: "if (permit.head.method === 'WEBSOCKET')",
+    to: "if (permit.head.path === '')",
+    corpus: ['policy'],
+    cases: 'POL-22w',
+  }),
+  deliver({
+    without: 'the refusal to equip',
+    from: "if (equipped.kind === 'deny') return equipped",
+    to: "if (equipped.kind === 'deny') return { kind: 'completed', status: 200 }",
+    corpus: ['fields'],
+    cases: 'SEC-19',
+  }),
+  deliver({
+    without: 'the judgement of addresses',
+    from: "if (address.kind === 'deny') return address",
+    to: "if (address.kind === 'deny') return { kind: 'completed', status: 200 }",
+    cases: 'IP-',
+  }),
+  deliver({
+    without: '100 Continue',
+    from: 'if (permit.head.expectContinue) exchange.continueBody()',
+    to: '',
+    corpus: ['framing'],
+    cases: 'FRM-18',
+  }),
+  deliver({
+    without: '100 Continue only where it is asked for',
+    from: 'if (permit.head.expectContinue) exchange.continueBody()',
+    to: 'exchange.continueBody()',
+    corpus: ['framing'],
+    cases: 'FRM-18|FRM-27',
+  }),
+  exchange({
+    without: 'the end of a connection behind an ambiguous head',
+    from: 'if (reply.status === 400 || (this.head',
+    to: 'if (reply.status === 499 || (this.head',
+    cases: 'FRM-19|FRM-02',
+  }),
+  exchange({
+    without: 'the end of an answer that is cut',
+    from: 'ends.\n    this.connection.cut()',
+    to: 'ends.\n    this.#response.end()',
+    corpus: ['responses'],
+    cases: 'RSP-06',
+  }),
+
+  door({
+    without: 'the strict parser',
+    from: 'insecureHTTPParser: false',
+    to: 'insecureHTTPParser: true',
+    cases: 'FRM-0[1-9]|FRM-1',
+  }),
+  door({
+    without: 'the bound of a head',
+    from: 'maxHeaderSize: options.headBytesMax',
+    to: 'maxHeaderSize: 2 ** 20',
+    corpus: ['fields', 'framing'],
+    cases: 'HDR-09|FRM-23',
+  }),
+  door({
+    without: 'refusals of upgrades',
+    from: 'shouldUpgradeCallback: () => false',
+    to: 'shouldUpgradeCallback: () => true',
+    corpus: ['policy', 'tunnels'],
+    cases: 'WS-03|H2-02|POL-22w',
+  }),
+  door({
+    without: 'the merits of what came whole',
+    from: 'if (latest === null || latest.complete) {',
+    to: 'if (latest === null) {',
+    cases: 'FRM-19d',
+  }),
+  door({
+    without: 'the bound of pipelines',
+    from: 'else if (reading.waiting.length >= this.#options.pipelinedMax) connection.cut()',
+    to: '',
+    cases: 'FRM-19f',
+  }),
+
+  pools({
+    without: 'verification',
+    from: 'rejectUnauthorized: true',
+    to: 'rejectUnauthorized: false',
+    cases: 'certificate',
+  }),
+  pools({
+    without: 'the name in the certificate',
+    from: 'checkServerIdentity: (_name, certificate) => tls.checkServerIdentity(host.name, certificate)',
+    to: 'checkServerIdentity: () => undefined',
+    cases: 'wrong_name',
+  }),
+  pools({
+    without: 'TLS 1.2 at least',
+    from: "minVersion: 'TLSv1.2'",
+    to: "minVersion: 'TLSv1', ciphers: 'DEFAULT@SECLEVEL=0'",
+    cases: 'TLSv1',
+  }),
+  pools({
+    without: 'the deadline of handshakes',
+    from: 'this.#options.handshakeTimeoutMs,\n      )',
+    to: '2 ** 30,\n      )',
+    cases: 'never says a word',
+  }),
+  forward({
+    without: 'the bound of 1xx',
+    from: 'if (this.#informational > informationalMax)',
+    to: 'if (this.#informational > 2 ** 30)',
+    cases: 'RSP-04',
+  }),
+  forward({
+    without: 'the end of a truncated answer',
+    from: 'if (this.#status !== 0) this.#request.writer.abort()',
+    to: 'if (this.#status !== 0) this.#request.writer.end()',
+    cases: 'RSP-06',
+  }),
+  forward({
+    without: 'retries only of what a reused connection lost',
+    from: 'this.#request.pool.dials !== this.#dialsBefore ||',
+    to: '',
+    cases: 'RSP-0',
+  }),
+  forward({
+    without: 'retries only of what may be repeated',
+    from: 'return repeatable.has(this.#request.head.method) &&',
+    to: 'return',
+    cases: 'reused',
+  }),
+  forward({
+    without: 'the second try',
+    from: 'if (this.#mayRetry(error)) {',
+    to: 'if (this.#mayRetry(error) && this.#retried) {',
+    cases: 'reused',
+  }),
+  forward({
+    without: 'the length we were told',
+    from: "if (head.body.kind === 'length' && body !== null) headers.push('content-length', String(head.body.length))",
+    to: '',
+    corpus: ['framing'],
+    cases: 'FRM-27|FRM-26',
+  }),
+]

@@ -1,0 +1,26 @@
+/**
+ * The checks of the gateway, each with the text that makes it and a text that unmakes it. A check that can go without
+ * any case failing is not covered.
+ */
+
+import { exchangeMutants } from './exchange-mutants.ts'
+import { netMutants } from './net-mutants.ts'
+import { policyMutants } from './policy-mutants.ts'
+
+export type Mutant = {
+  /** Below `src`. */
+  readonly file: string
+  /** What is missing when it is applied. */
+  readonly without: string
+  /** Stands in the file exactly once. */
+  readonly from: string
+  readonly to: string
+  /** Tests of the corpus to run: `framing`, `hosts`, … are `hostile-….test.ts`; others are named in full. */
+  readonly corpus: readonly string[]
+  /** Pattern of the names of cases that should see it; all of the files where it is absent. */
+  readonly cases?: string
+  /** Unit tests that are asked when no case saw it, below `test/unit`. */
+  readonly unit?: string
+}
+
+export const mutants: readonly Mutant[] = [...netMutants, ...policyMutants, ...exchangeMutants]

@@ -4,7 +4,7 @@ import dgram from 'node:dgram'
 import { once } from 'node:events'
 
 /** What one question for a name gets. Records of the type that was not asked for are no answer (NODATA). */
-export type DnsAnswer =
+type DnsAnswer =
   | 'nothing'
   | 'nxdomain'
   | 'servfail'
@@ -24,7 +24,7 @@ export type DnsAnswer =
  */
 export type DnsTable = Readonly<Record<string, DnsAnswer | readonly DnsAnswer[]>>
 
-export type DnsQuery = { readonly name: string; readonly type: number }
+type DnsQuery = { readonly name: string; readonly type: number }
 
 export type DnsStandIn = AsyncDisposable & {
   /** For a resolver's list of servers. */

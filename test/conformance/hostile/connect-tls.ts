@@ -14,10 +14,7 @@ export const tunnelRules: WorldOptions['rules'] = ({ http, https }) => {
 }
 
 /** A ClientHello of TLS 1.2 in one record, with these server names of these types, and extensions behind them. */
-export function clientHello(
-  names: readonly (readonly [type: number, name: string])[],
-  more: readonly Buffer[] = [],
-): string {
+function clientHello(names: readonly (readonly [type: number, name: string])[], more: readonly Buffer[] = []): string {
   const list = Buffer.concat(
     names.map(([type, name]) => Buffer.concat([Buffer.from([type]), vector(2, Buffer.from(name, 'latin1'))])),
   )
@@ -36,7 +33,7 @@ export function clientHello(
   return Buffer.concat([Buffer.from([22, 3, 1]), vector(2, message)]).toString('latin1')
 }
 
-export function extension(type: number, body: Buffer): Buffer {
+function extension(type: number, body: Buffer): Buffer {
   return Buffer.concat([Buffer.from([type >> 8, type & 255]), vector(2, body)])
 }
 

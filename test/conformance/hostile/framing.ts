@@ -233,6 +233,12 @@ export const framing: readonly HostileCase[] = [
     send: request('POST', chunked, `${line}\r\nhello\r\n0\r\n\r\n`),
     expect: passed(({ requests }) => expect(requests[0]?.body.toString()).toBe('hello')),
   })),
+  {
+    id: 'FRM-12y',
+    what: 'four hundred chunks with an extension of sixty bytes each: none is forwarded',
+    send: request('POST', chunked, `${`1;${'x'.repeat(60)}\r\na\r\n`.repeat(400)}0\r\n\r\n`),
+    expect: passed(({ requests }) => expect(requests[0]?.body.toString()).toBe('a'.repeat(400))),
+  },
   ...variants(
     'FRM-13',
     [

@@ -111,7 +111,8 @@ export class Connection implements Cuttable, Watched {
     this.challenged = false
     this.requests++
     this.#phaseSince = performance.now()
-    this.#bytesSeen = this.#bytes()
+    // Counted at the first sweep that finds it: most exchanges are over by then.
+    this.#bytesSeen = -1
   }
 
   /** `unreadBytes` were read from the stream already and put back: the beginning of a head counts, however it came. */

@@ -78,10 +78,22 @@ const blocks: readonly (readonly [Cidr, AddressClass])[] = table.flatMap(([kind,
 
 /** The kind of the address; of several (an IPv6 that embeds an IPv4) the strictest. */
 export function classifyAddress(ip: Ip): AddressClass {
-  const inner = embeddedIpv4(ip)
-  if (inner === 'refuse') return 'reserved'
-  if (inner !== null) return classify(inner)
-  return classify(ip)
+  return judged(ip).kind
+}
+
+type Judged = { readonly kind: AddressClass; readonly inner: Ip }
+
+/** By the value itself: an answer of DNS is kept for its TTL and judged for every request in it. */
+const known = new WeakMap<Ip, Judged>()
+
+function judged(ip: Ip): Judged {
+  const before = known.get(ip)
+  if (before !== undefined) return before
+  const embedded = embeddedIpv4(ip)
+  const inner = embedded === null || embedded === 'refuse' ? ip : embedded
+  const found: Judged = { kind: embedded === 'refuse' ? 'reserved' : classify(inner), inner }
+  known.set(ip, found)
+  return found
 }
 
 export function isNever(kind: AddressClass): boolean {
@@ -96,8 +108,7 @@ export function isNeverBlock(block: Cidr): boolean {
 
 /** The address as rules' `addresses` and our own listeners are compared with it: embedded IPv4 unwrapped. */
 export function innerAddress(ip: Ip): Ip {
-  const inner = embeddedIpv4(ip)
-  return inner === null || inner === 'refuse' ? ip : inner
+  return judged(ip).inner
 }
 
 function classify(ip: Ip): AddressClass {

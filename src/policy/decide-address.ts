@@ -44,18 +44,26 @@ export function decideAddress(
   for (const ip of answers) {
     const inner = innerAddress(ip)
     const kind = classifyAddress(ip)
-    const said = `${authority.text} is ${ip.text} (${kind})`
-    if (isOwn(inner, authority.port)) return deny('own_address', said)
-    if (isNever(kind)) return deny('address_not_public', said)
+    const said = (): string => `${authority.text} is ${ip.text} (${kind})`
+    if (isOwn(inner, authority.port)) return deny('own_address', said())
+    if (isNever(kind)) return deny('address_not_public', said())
     if (pins.length === 0) {
-      if (kind !== 'public') return deny('address_not_public', said)
+      if (kind !== 'public') return deny('address_not_public', said())
     } else if (!pins.every((list) => holds(list, ip, inner))) {
-      return deny('address_not_allowed', said)
+      return deny('address_not_allowed', said())
     }
   }
   return allow(new AddressPermit(authority, answers))
 }
 
+/** Lists and addresses are frozen values that live as long as their policy and their answer: each pair is compared once. */
+const compared = new WeakMap<readonly Cidr[], WeakMap<Ip, boolean>>()
+
 function holds(list: readonly Cidr[], ip: Ip, inner: Ip): boolean {
-  return list.some((block) => contains(block, ip) || contains(block, inner))
+  const before = compared.get(list) ?? new WeakMap<Ip, boolean>()
+  const known = before.get(ip)
+  if (known !== undefined) return known
+  const found = list.some((block) => contains(block, ip) || contains(block, inner))
+  compared.set(list, before.set(ip, found))
+  return found
 }

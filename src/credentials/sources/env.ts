@@ -1,7 +1,7 @@
 /** `secret: { env: NAME }`: a variable of the gateway's own environment, which is handed in. */
 
 import { Type } from 'typebox'
-import { parseSecret } from '../secret.ts'
+import { parseSecret, type Secret } from '../secret.ts'
 import type { SecretSourceKind } from '../secret-source.ts'
 
 export const envSource: SecretSourceKind = {
@@ -12,10 +12,14 @@ export const envSource: SecretSourceKind = {
   }),
   open: (name, rules, { variable }) => {
     let problem: string | null = null
+    let last: { readonly value: string | undefined; readonly secret: Secret | string } | null = null
     return {
       read: () => {
         const value = variable(name)
-        const secret = value === undefined ? 'is not set' : parseSecret(value, rules)
+        // The same text is the same secret: it is not looked through again for every request.
+        if (last === null || last.value !== value)
+          last = { value, secret: value === undefined ? 'is not set' : parseSecret(value, rules) }
+        const { secret } = last
         problem = typeof secret === 'string' ? `variable ${name} ${secret}` : null
         return Promise.resolve(typeof secret === 'string' ? null : secret)
       },

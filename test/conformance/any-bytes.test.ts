@@ -222,6 +222,9 @@ const inputs = fc.record({
   ending: fc.constantFrom('stay' as const, 'stay' as const, 'fin' as const, 'reset' as const),
 })
 
+/** The same inputs on every machine; another number looks elsewhere. */
+const seed = 1121
+
 describe('any bytes', () => {
   it.each([
     ['proxy', 300],
@@ -234,7 +237,7 @@ describe('any bytes', () => {
         fc.asyncProperty(inputs, ({ requests, deeds, cuts, ending }) =>
           send(place, (spot) => segmentsOf(disturb(requests.map((one) => one(spot)).join(''), deeds), cuts), ending),
         ),
-        { numRuns, endOnFailure: true },
+        { numRuns, seed, endOnFailure: true },
       )
       const session = await world.newSession()
       const client = await enter(world, session, place)

@@ -216,6 +216,9 @@ const spellings = fc.oneof(
 /** What would end the line: then it is not the host that is spelled oddly. */
 const onOneLine = spellings.filter((text) => !/[\r\n ]/.test(text) && text !== '')
 
+/** The same inputs on every machine; another number looks elsewhere. */
+const seed = 1121
+
 describe('decided host == asked == dialled == SNI == certificate == Host at the origin, or refused', () => {
   it('on the proxy port', async () => {
     await fc.assert(
@@ -224,14 +227,14 @@ describe('decided host == asked == dialled == SNI == certificate == Host at the 
         fc.pre(!/[/?]/.test(spelling))
         expectOneHost(spelling, await plainly(spelling))
       }),
-      { numRuns: 400, endOnFailure: true },
+      { numRuns: 400, seed, endOnFailure: true },
     )
   })
 
   it('in a tunnel', async () => {
     await fc.assert(
       fc.asyncProperty(onOneLine, async (spelling) => expectOneHost(spelling, await inTunnel(spelling))),
-      { numRuns: 300, endOnFailure: true },
+      { numRuns: 300, seed, endOnFailure: true },
     )
   })
 
@@ -252,7 +255,7 @@ describe('decided host == asked == dialled == SNI == certificate == Host at the 
           expect(host.text).toMatch(/^(?:[a-z0-9_.-]+|\[[0-9a-f:]+\])$/)
         },
       ),
-      { numRuns: 3000 },
+      { numRuns: 3000, seed },
     )
   })
 })

@@ -84,7 +84,7 @@ export async function loadConfig(options: LoadOptions): Promise<Issue[] | Loaded
   return {
     config: { ...parsed.config, upstream: { ...parsed.config.upstream, extraCa } },
     origins: joined.origins,
-    warnings: [...parsed.warnings, ...ownerWarnings(file, parsed.config.policies)],
+    warnings: [...outside.warnings, ...parsed.warnings, ...ownerWarnings(file, parsed.config.policies)],
     file,
     effective: joined.effective,
     variable: (name) => environment[name],

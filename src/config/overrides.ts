@@ -2,8 +2,8 @@
  * What may be said outside the file: the closed table of `SALLYPORT_*` variables, and the same settings as flags
  * (decision 8).
  *
- * Promises: a `SALLYPORT_*` variable that is no setting, no variable of the client commands and no source of a secret is
- * an error: a misspelt one must not be a setting that silently does nothing.
+ * Promises: a `SALLYPORT_*` variable that looks like a misspelt setting is an error: it must not be a setting that
+ * silently does nothing. One that is like none is somebody else's, and a warning says that it was passed over.
  */
 
 import type { Issue } from '../policy/issue.ts'
@@ -53,9 +53,10 @@ export type Override = {
 export function environmentOverrides(
   environment: Environment,
   secretVariables: ReadonlySet<string>,
-): { readonly overrides: Override[]; readonly issues: Issue[] } {
+): { readonly overrides: Override[]; readonly issues: Issue[]; readonly warnings: string[] } {
   const overrides: Override[] = []
   const issues: Issue[] = []
+  const warnings: string[] = []
   const byVariable = new Map([...settings].map(([path, { variable, kind }]) => [variable, { path, kind }]))
   for (const [name, text] of Object.entries(environment)) {
     if (!name.startsWith('SALLYPORT_') || text === undefined || name === configVariable) continue
@@ -63,11 +64,11 @@ export function environmentOverrides(
     if (setting !== undefined) add(overrides, issues, setting, text, { origin: 'env', source: name })
     else if (!clientVariables.includes(name) && !secretVariables.has(name)) {
       const meant = nearest(name, [...byVariable.keys(), ...clientVariables])
-      const fix = meant === null ? 'unset it, or name it as the source of a secret' : `did you mean ${meant}?`
-      issues.push(issue(name, 'is no setting', fix))
+      if (meant === null) warnings.push(`${name} is no setting: it changes nothing here`)
+      else issues.push(issue(name, 'is no setting', `did you mean ${meant}?`))
     }
   }
-  return { overrides, issues }
+  return { overrides, issues, warnings }
 }
 
 /** Flags by the path of their setting. A path outside the table is a bug of the command that gave it. */

@@ -177,7 +177,11 @@ describe('variables (decision 8)', () => {
         typeof value === 'bigint' ? '' : value,
       ),
     ).not.toContain('"secret":"secret"')
-    expect(await problems({ text: 'version: 1\n', environment: { SALLYPORT_MINE: 'x' } })).toHaveLength(1)
+  })
+
+  it('one that is like no setting is somebody else’s, and said to change nothing', async () => {
+    const { warnings } = await load({ text: 'version: 1\n', environment: { HOME: '/h', SALLYPORT_MINE: 'x' } })
+    expect(warnings).toEqual(['SALLYPORT_MINE is no setting: it changes nothing here'])
   })
 
   it('those of the client commands are no business of a gateway', async () => {

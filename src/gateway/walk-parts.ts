@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Config } from '../config/config-schema.ts'
 import { createEquip } from '../credentials/equip.ts'
 import { createClientTrust } from '../exchange/client-trust.ts'
+import type { Connection } from '../exchange/connection.ts'
 import { Deadlines } from '../exchange/deadlines.ts'
 import type { DenialLoops } from '../exchange/denial-loops.ts'
 import { RecentDenials } from '../exchange/egress-local.ts'
@@ -73,7 +74,8 @@ export async function startWalk(parts: WalkParts): Promise<GatewayWalk> {
   }
   try {
     for (const { address, session } of config.listeners) {
-      const listener = await listenForProxy({ address, session, limits: rooms.limits, serve, connections })
+      const refuse = (connection: Connection): void => door.refuse(connection)
+      const listener = await listenForProxy({ address, session, limits: rooms.limits, serve, refuse, connections })
       listeners.push(listener)
       if (typeof listener.bound === 'object') own.push(listener.bound)
     }

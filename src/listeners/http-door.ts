@@ -10,7 +10,7 @@ import type { Duplex } from 'node:stream'
 import type { Connection } from '../exchange/connection.ts'
 import { handleConnect } from '../exchange/handle-connect.ts'
 import { beginFacts, finishFacts, handleRequest, identify, noteSession } from '../exchange/handle-request.ts'
-import { replyTo } from '../exchange/reply.ts'
+import { type Reply, replyTo } from '../exchange/reply.ts'
 import type { Rooms } from '../exchange/rooms.ts'
 import { fieldCountMax } from '../net/request-head.ts'
 import { type Deny, deny } from '../policy/decision.ts'
@@ -34,6 +34,8 @@ type Reading = {
 
 export type HttpDoor = {
   readonly serve: (connection: Connection, early: Buffer) => void
+  /** For a connection that the process has no room for: answered, recorded and gone, before a byte of it is read. */
+  readonly refuse: (connection: Connection) => void
   /** Resolves when every exchange under way has its record. */
   readonly settled: () => Promise<void>
   readonly close: () => void
@@ -96,6 +98,15 @@ class Door implements HttpDoor {
     this.#server.emit('connection', stream)
     // Whoever looked at the first bytes left it paused.
     if (stream.isPaused()) stream.resume()
+  }
+
+  refuse(connection: Connection): void {
+    const { stream } = connection.start
+    const problem = deny('overloaded', 'the process holds as many connections as it may')
+    const facts = beginFacts(this.#rooms, connection, 'request')
+    const reply = replyTo(problem, facts)
+    if (reply !== null) stream.end(textOf(reply), () => stream.destroy())
+    finishFacts(this.#rooms, facts, problem, reply?.status ?? null)
   }
 
   async settled(): Promise<void> {
@@ -207,16 +218,20 @@ class Door implements HttpDoor {
     if (place.kind === 'tunnel') facts.authority = place.authority
     const reply = replyTo(problem, facts)
     if (reply !== null && stream.writable) {
-      const fields = reply.fields.flatMap((text, i) => (i % 2 === 0 ? [`${text}: ${reply.fields[i + 1]}`] : []))
-      const head = [
-        `HTTP/1.1 ${reply.status} ${reply.reason}`,
-        ...fields,
-        `Content-Length: ${Buffer.byteLength(reply.body)}`,
-        'Connection: close',
-      ]
-      stream.write(`${head.join('\r\n')}\r\n\r\n${reply.body}`)
+      stream.write(textOf(reply))
       this.#hangUp(connection)
     }
     finishFacts(this.#rooms, facts, problem, reply?.status ?? null)
   }
+}
+
+/** A whole answer, for where no request of the parser carries one. */
+function textOf(reply: Reply): string {
+  const head = [
+    `HTTP/1.1 ${reply.status} ${reply.reason}`,
+    ...reply.fields.flatMap((text, i) => (i % 2 === 0 ? [`${text}: ${reply.fields[i + 1]}`] : [])),
+    `Content-Length: ${Buffer.byteLength(reply.body)}`,
+    'Connection: close',
+  ]
+  return `${head.join('\r\n')}\r\n\r\n${reply.body}`
 }

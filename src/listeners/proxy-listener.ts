@@ -17,6 +17,8 @@ export type ProxyListenerOptions = {
   readonly session: string | null
   readonly limits: ConnectionLimits
   readonly serve: (connection: Connection, early: Buffer) => void
+  /** One connection too many: it is told so, and nothing of it is read. */
+  readonly refuse: (connection: Connection) => void
   /** Counted over all listeners of the process. */
   readonly connections: { open: number; readonly max: number }
 }
@@ -31,9 +33,6 @@ export type ProxyListener = {
   readonly close: () => Promise<void>
 }
 
-const overloaded =
-  'HTTP/1.1 503 Egress proxy overloaded - wait before you try again\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n'
-
 export async function listenForProxy(options: ProxyListenerOptions): Promise<ProxyListener> {
   const open = new Set<net.Socket>()
   const { connections } = options
@@ -41,16 +40,6 @@ export async function listenForProxy(options: ProxyListenerOptions): Promise<Pro
     { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 },
     (socket) => {
       socket.on('error', ignore)
-      if (connections.open >= connections.max) {
-        socket.end(overloaded, () => socket.destroy())
-        return
-      }
-      connections.open++
-      open.add(socket)
-      socket.once('close', () => {
-        connections.open--
-        open.delete(socket)
-      })
       const connection = new Connection({
         listener: options.address,
         client: socket.remoteAddress ?? null,
@@ -62,6 +51,16 @@ export async function listenForProxy(options: ProxyListenerOptions): Promise<Pro
         refusal: null,
         userAgent: null,
         limits: options.limits,
+      })
+      if (connections.open >= connections.max) {
+        options.refuse(connection)
+        return
+      }
+      connections.open++
+      open.add(socket)
+      socket.once('close', () => {
+        connections.open--
+        open.delete(socket)
       })
       options.serve(connection, Buffer.alloc(0))
     },

@@ -161,6 +161,7 @@ describe('a Unix socket', () => {
       session: null,
       limits,
       serve: (connection) => void accepted.push(connection),
+      refuse: (connection) => connection.cut(),
       connections: { open: 0, max: 10 },
     })
     const clients = [net.connect({ path }), net.connect({ path })]
@@ -177,7 +178,13 @@ describe('a Unix socket', () => {
   it('takes the place of a socket that a killed process left, and of nothing else', async () => {
     const file = join(directory, 'precious.txt')
     await writeFile(file, 'keep me')
-    const options = { session: null, limits, serve: () => undefined, connections: { open: 0, max: 1 } }
+    const options = {
+      session: null,
+      limits,
+      serve: () => undefined,
+      refuse: () => undefined,
+      connections: { open: 0, max: 1 },
+    }
     await expect(listenForProxy({ address: `unix:${file}`, ...options })).rejects.toThrow('EADDRINUSE')
     expect((await stat(file)).size).toBe(7)
     const inUse = join(directory, 'two.sock')

@@ -10,7 +10,9 @@ it('a connection beyond the limit of the process is told so, recorded once, and 
   expect(await first.response()).toMatchObject({ status: 407 })
 
   const second = await RawClient.connect(world.ports.proxy)
-  expect(await second.response()).toMatchObject({ status: 503, reason: expect.stringContaining('(overloaded)') })
+  const refused = await second.response()
+  expect(refused).toMatchObject({ status: 503 })
+  expect(JSON.stringify(refused)).toContain('(overloaded)')
   expect(world.records.filter(({ reason }) => reason === 'overloaded')).toMatchObject([
     { outcome: 'deny', status: 503 },
   ])

@@ -5,7 +5,6 @@
  * no listener is open then; a reload that fails changes nothing.
  */
 
-import { join } from 'node:path'
 import type { Config } from './config/config-schema.ts'
 import { loadPolicyFolder, loadPresets, watchPolicies } from './config/load-policies.ts'
 import { DenialLoops } from './exchange/denial-loops.ts'
@@ -18,6 +17,7 @@ import { type Issue, issueText } from './policy/issue.ts'
 import { PolicyBook } from './policy/policy-book.ts'
 import type { Log } from './telemetry/log.ts'
 import { createLeafCache, type LeafCache } from './tls/leaf-cache.ts'
+import { publicFilesIn } from './tls/public-files.ts'
 import { loadSigningCa, type SigningCa } from './tls/signing-ca.ts'
 import { upstreamRoots } from './tls/upstream-roots.ts'
 
@@ -135,8 +135,8 @@ async function build(
     control: control.address,
     adminTokenPath: control.adminTokenPath,
     ca,
-    caPath: join(config.publicDirectory, 'ca.pem'),
-    bundlePath: join(config.publicDirectory, 'bundle.pem'),
+    caPath: publicFilesIn(config.publicDirectory).ca,
+    bundlePath: publicFilesIn(config.publicDirectory).bundle,
     policies,
     sessions,
     telemetry,

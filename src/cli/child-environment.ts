@@ -20,6 +20,9 @@ const alsoDropped = [
   'SSL_CERT_DIR',
 ]
 
+/** A JVM takes what they say before what JAVA_TOOL_OPTIONS says. */
+const aboveJavaToolOptions = ['JDK_JAVA_OPTIONS', '_JAVA_OPTIONS']
+
 export type ChildEnvironmentOptions = {
   readonly inherited: Environment
   /** Variables the configuration reads secrets from. */
@@ -32,9 +35,8 @@ export function childEnvironment({
   secretVariables,
   sandbox,
 }: ChildEnvironmentOptions): Record<string, string> {
-  const dropped = new Set(
-    [...environmentTable.map(([name]) => name), ...Object.keys(sandbox), ...alsoDropped].map(upper),
-  )
+  const rivals = 'JAVA_TOOL_OPTIONS' in sandbox ? [...alsoDropped, ...aboveJavaToolOptions] : alsoDropped
+  const dropped = new Set([...environmentTable.map(([name]) => name), ...Object.keys(sandbox), ...rivals].map(upper))
   const environment: Record<string, string> = {}
   for (const [name, value] of Object.entries(inherited)) {
     if (value === undefined || dropped.has(upper(name))) continue

@@ -20,6 +20,7 @@ import { Policy } from '../policy/policy.ts'
 import type { PolicySource } from '../policy/parse-policy.ts'
 import type { BookedSession } from '../sessions/booked-session.ts'
 import type { StoredSession } from '../sessions/session-store.ts'
+import { publicFilesIn } from '../tls/public-files.ts'
 import { issuesText, looksLikeFile } from './policy-files.ts'
 import { logFor, start } from './start.ts'
 import { Complaint, misuse, type World } from './world.ts'
@@ -72,7 +73,7 @@ export async function startRunGateway(
     const { session, token } = await openSession(gateway, frozen.names, wish)
     const environment = sandboxEnvironment({
       proxyUrl: gateway.proxyUrlFor(session.id, token),
-      files: { ca: gateway.caPath, bundle: gateway.bundlePath },
+      files: publicFilesIn(config.publicDirectory),
       placeholders: Object.fromEntries(
         gateway.sessions.credentials.environmentFor(session.id, Object.values(session.stored.credentials)),
       ),

@@ -5,12 +5,8 @@
  * ours (mixing them up breaks either us or everything else). No secret is in it; the proxy URL holds the session's own token.
  */
 
-type SandboxFiles = {
-  /** Our CA certificate alone, as the sandbox sees the file. */
-  readonly ca: string
-  /** The system's roots and ours. */
-  readonly bundle: string
-}
+import type { PublicFiles } from '../tls/public-files.ts'
+import { trustStorePassword } from '../tls/trust-store.ts'
 
 type Value =
   | 'bundle'
@@ -67,7 +63,8 @@ function noProxyFor(proxyHost: string): string {
 export type SandboxEnvironmentOptions = {
   /** `http://id:token@host:port`. */
   readonly proxyUrl: string
-  readonly files: SandboxFiles
+  /** As the sandbox sees them. */
+  readonly files: PublicFiles
   /** Variable to placeholder, for each credential that has one. */
   readonly placeholders: Readonly<Record<string, string>>
   /** JVMs print a notice for it and JDK builds break, so it is there only where asked for. */
@@ -79,7 +76,7 @@ export function sandboxEnvironment(options: SandboxEnvironmentOptions): Record<s
   const proxy = proxyParts(options.proxyUrl)
   const environment: Record<string, string> = {}
   for (const [name, value] of environmentTable) environment[name] = valueOf(value, options.proxyUrl, proxy, files)
-  if (options.jvm) environment['JAVA_TOOL_OPTIONS'] = jvmOptions(proxy)
+  if (options.jvm) environment['JAVA_TOOL_OPTIONS'] = jvmOptions(proxy, files.trustStore)
   return { ...environment, ...options.placeholders }
 }
 
@@ -96,7 +93,7 @@ function proxyParts(proxyUrl: string): ProxyParts {
   }
 }
 
-function valueOf(value: Value, proxyUrl: string, proxy: ProxyParts, files: SandboxFiles): string {
+function valueOf(value: Value, proxyUrl: string, proxy: ProxyParts, files: PublicFiles): string {
   if (typeof value === 'object') return value.fixed
   switch (value) {
     case 'bundle':
@@ -119,7 +116,7 @@ function valueOf(value: Value, proxyUrl: string, proxy: ProxyParts, files: Sandb
 }
 
 /** A JVM has no switch for proxy credentials: there a session is told by its listener or its source. */
-function jvmOptions({ host, port }: ProxyParts): string {
+function jvmOptions({ host, port }: ProxyParts, trustStore: string): string {
   return [
     `-Dhttp.proxyHost=${host}`,
     `-Dhttp.proxyPort=${port}`,
@@ -127,5 +124,13 @@ function jvmOptions({ host, port }: ProxyParts): string {
     `-Dhttps.proxyPort=${port}`,
     '-Dhttp.nonProxyHosts=localhost|127.*|[::1]',
     '-Djdk.http.auth.tunneling.disabledSchemes=',
+    jvmQuote(`-Djavax.net.ssl.trustStore=${trustStore}`),
+    '-Djavax.net.ssl.trustStoreType=JKS',
+    `-Djavax.net.ssl.trustStorePassword=${trustStorePassword}`,
   ].join(' ')
+}
+
+/** A JVM splits the variable at white space outside of quotes of either kind, and knows no escapes. */
+function jvmQuote(option: string): string {
+  return /[\s'"]/.test(option) ? `"${option.replaceAll('"', `"'"'"`)}"` : option
 }

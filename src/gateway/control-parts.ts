@@ -1,7 +1,6 @@
 /** The control API, joined with what it may see and change. */
 
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { Config } from '../config/config-schema.ts'
 import { sandboxEnvironment } from '../config/sandbox-environment.ts'
 import { type ControlToken, parseControlToken } from '../control/control-token.ts'
@@ -9,6 +8,7 @@ import { createControlServer } from '../control/server.ts'
 import { type GatewayWorld, StartError } from '../gateway.ts'
 import { parsePort } from '../net/authority.ts'
 import type { BookedSession } from '../sessions/booked-session.ts'
+import { publicFilesIn } from '../tls/public-files.ts'
 import type { SigningCa } from '../tls/signing-ca.ts'
 import type { Endpoint } from '../upstream/own-endpoints.ts'
 import { loadAdminToken } from './admin-token.ts'
@@ -42,7 +42,7 @@ export async function startControl(parts: ControlParts): Promise<GatewayControl>
   const environmentFor = (session: BookedSession, token: string): Record<string, string> =>
     sandboxEnvironment({
       proxyUrl: proxyUrlFor(session.id, token),
-      files: { ca: join(config.publicDirectory, 'ca.pem'), bundle: join(config.publicDirectory, 'bundle.pem') },
+      files: publicFilesIn(config.publicDirectory),
       placeholders: Object.fromEntries(
         sessions.credentials.environmentFor(session.id, Object.values(session.stored.credentials)),
       ),

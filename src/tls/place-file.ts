@@ -23,17 +23,22 @@ export async function placeFileOnce(path: string, text: string, mode: number): P
 }
 
 /** Puts the file there, in place of the one that was. */
-export async function replaceFile(path: string, text: string, mode: number): Promise<void> {
-  await place(path, text, mode, (temporary) => rename(temporary, path))
+export async function replaceFile(path: string, content: Buffer | string, mode: number): Promise<void> {
+  await place(path, content, mode, (temporary) => rename(temporary, path))
 }
 
-async function place<T>(path: string, text: string, mode: number, name: (temporary: string) => Promise<T>): Promise<T> {
+async function place<T>(
+  path: string,
+  content: Buffer | string,
+  mode: number,
+  name: (temporary: string) => Promise<T>,
+): Promise<T> {
   const temporary = `${path}.${randomUUID()}`
   try {
     const file = await open(temporary, 'wx', mode)
     try {
       await file.chmod(mode) // open's mode is cut by the umask
-      await file.writeFile(text)
+      await file.writeFile(content)
       await file.sync()
     } finally {
       await file.close()

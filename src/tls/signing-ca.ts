@@ -1,19 +1,21 @@
 /**
- * The signing CA: loaded, or made on first use; and the two files that a sandbox may see of it.
+ * The signing CA: loaded, or made on first use; and the files that a sandbox may see of it.
  *
  * Promises: a CA that cannot be used is an error at the start, never a new CA in silence and never a door without one.
  * The key is read by us alone; key and certificate are one file, so that they cannot come apart and of two processes
- * that start at once both end with the same pair. Into the public directory go `ca.pem` and `bundle.pem`, nothing else
- * (decision 3).
+ * that start at once both end with the same pair. Into the public directory go `ca.pem`, `bundle.pem` and the trust store
+ * of JVMs, nothing else (decision 3).
  */
 
-import { createPrivateKey, generateKeyPairSync, type KeyObject, type X509Certificate } from 'node:crypto'
+import { createPrivateKey, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto'
 import { mkdir, readFile, realpath, stat } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
 import type { Host } from '../net/host.ts'
 import { createLeafIssue, issuerOf, makeCaCertificate, signatureOf } from './certificate.ts'
 import { parseCertificates, spellCertificates } from './pem.ts'
 import { placeFileOnce, replaceFile } from './place-file.ts'
+import { publicFilesIn } from './public-files.ts'
+import { spellTrustStore } from './trust-store.ts'
 
 export type Leaf = { readonly key: string; readonly certificate: string; readonly notAfter: Date }
 
@@ -28,12 +30,12 @@ export type SigningCa = {
 export type SigningCaOptions = {
   /** Private: `ca-key.pem`. Made with mode 0700. */
   readonly stateDirectory: string
-  /** `ca.pem` and `bundle.pem`. */
+  /** What `public-files.ts` names. */
   readonly publicDirectory: string
   /** The operator's own CA, as two file names. */
   readonly own: { readonly certificate: string; readonly key: string } | null
   readonly now: () => Date
-  /** The roots that `bundle.pem` holds beside ours: PEM, one certificate each. */
+  /** The roots that bundle and trust store hold beside ours: PEM, one certificate each. */
   readonly systemRoots: () => readonly string[]
 }
 
@@ -53,15 +55,22 @@ export async function loadSigningCa(options: SigningCaOptions): Promise<SigningC
   const { stateDirectory, publicDirectory, own, now } = options
   await makePrivate(stateDirectory)
   await makePublic(publicDirectory, own === null ? [stateDirectory] : [stateDirectory, own.key])
+  const files = publicFilesIn(publicDirectory)
   // Read before the key: another process that starts now places the key first and this file after it.
-  const shown = await readIfThere(join(publicDirectory, 'ca.pem'))
+  const shown = await readIfThere(files.ca)
   const pair = own === null ? await loadOrMake(join(stateDirectory, 'ca-key.pem'), shown, now()) : await loadOwn(own)
   const ca = createSigningCa(pair, own?.certificate ?? join(stateDirectory, 'ca-key.pem'), now)
-  if (shown !== null && shown !== ca.certificatePem && own === null) throw strangeCertificate(publicDirectory)
-  const bundle = [...options.systemRoots(), ca.certificatePem].map((pem) => `${pem.trim()}\n`).join('')
+  if (shown !== null && shown !== ca.certificatePem && own === null) throw strangeCertificate(files.ca)
+  const roots = options.systemRoots()
+  const bundle = [...roots, ca.certificatePem].map((pem) => `${pem.trim()}\n`).join('')
+  const trustStore = spellTrustStore([
+    ...pair.chain.map((certificate, index) => ({ alias: `sallyport-${index + 1}`, certificate })),
+    ...roots.map((pem, index) => ({ alias: `system-${index + 1}`, certificate: new X509Certificate(pem) })),
+  ])
   await attempt(publicDirectory, 'cannot be written', async () => {
-    await replaceFile(join(publicDirectory, 'ca.pem'), ca.certificatePem, 0o644)
-    await replaceFile(join(publicDirectory, 'bundle.pem'), bundle, 0o644)
+    await replaceFile(files.ca, ca.certificatePem, 0o644)
+    await replaceFile(files.bundle, bundle, 0o644)
+    await replaceFile(files.trustStore, trustStore, 0o644)
   })
   return ca
 }
@@ -198,9 +207,9 @@ async function attempt<T>(path: string, failed: string, deed: () => Promise<T>):
   }
 }
 
-function strangeCertificate(publicDirectory: string): SigningCaError {
+function strangeCertificate(path: string): SigningCaError {
   return new SigningCaError(
-    `${join(publicDirectory, 'ca.pem')}: is not the certificate of our CA key. ` +
+    `${path}: is not the certificate of our CA key. ` +
       'Delete it if it is a leftover; sandboxes that trust it must then get the new one',
   )
 }

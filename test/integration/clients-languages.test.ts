@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { sandboxEnvironment } from '../../src/config/sandbox-environment.ts'
+import { publicFilesIn } from '../../src/tls/public-files.ts'
 import { type Site, startSite } from '../support/local-ca-origin.ts'
 import { createSandbox, type Ran, type RealGateway, type Sandbox, startRealGateway } from '../support/real-clients.ts'
 import { needs } from '../support/tools.ts'
@@ -231,11 +232,10 @@ it('a Node program with a token that is no more is told, and comes to its end', 
   expect(performance.now() - began).toBeLessThan(10_000)
 })
 
-// A JVM reads none of the variables: proxy by properties, session by listener, root by a trust store of its own.
+// A JVM reads none of the variables but its own: proxy and trust store by properties, session by listener.
 describe('Java', { timeout: 60_000 }, () => {
   beforeEach(async (context) => {
     await needs(context, 'java')
-    await needs(context, 'keytool')
   })
 
   it.for([
@@ -243,16 +243,13 @@ describe('Java', { timeout: 60_000 }, () => {
     { api: 'HttpURLConnection', shows: new RegExp(`^failed: .*403 .*${advice}`, 'm') },
   ])('$api shows a refusal, gets a page over http and another through interception', async ({ api, shows }) => {
     const { gateway } = world
-    const files = { ca: gateway.caPath, bundle: gateway.bundlePath }
+    const files = publicFilesIn(dirname(gateway.caPath))
     const env = sandboxEnvironment({ proxyUrl: `http://${gateway.proxies[1]}`, files, placeholders: {}, jvm: true })
     const session = { id: 'jvm', token: '', proxyUrl: '', caCertificate: '', env }
     const sandbox = await createSandbox(session, world.directory)
-    const store = ['-keystore', 'trust.p12', '-storetype', 'PKCS12', '-storepass', 'changeit']
-    await sandbox.run('keytool', ['-importcert', '-noprompt', '-alias', 'sallyport', '-file', gateway.caPath, ...store])
-    const trust = ['-Djavax.net.ssl.trustStore=trust.p12', '-Djavax.net.ssl.trustStorePassword=changeit']
     const urls = [secure('denied.test'), plain('origin.test'), secure('api.test')]
     const { result, records } = await world.watch(3, () =>
-      sandbox.run('java', [...trust, join(world.directory, 'Client.java'), api, ...urls]),
+      sandbox.run('java', [join(world.directory, 'Client.java'), api, ...urls]),
     )
     expect(result.stdout).toMatch(shows)
     expect(result.stdout).toContain(`200 hello from origin.test:${site.httpPort}`)

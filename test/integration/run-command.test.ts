@@ -67,6 +67,29 @@ const run = (argv: readonly string[], env: Readonly<Record<string, string>> = {}
 
 const curl = 'curl -sS -o /dev/null -w "%{http_code}\\n"'
 
+const javaProgram = `
+import java.net.*;
+import java.net.http.*;
+import javax.net.ssl.HttpsURLConnection;
+
+class Client extends Authenticator {
+  protected PasswordAuthentication getPasswordAuthentication() {
+    var user = URI.create(System.getenv("HTTPS_PROXY")).getUserInfo().split(":");
+    return new PasswordAuthentication(user[0], user[1].toCharArray());
+  }
+
+  public static void main(String[] args) throws Exception {
+    Authenticator.setDefault(new Client());
+    var connection = (HttpsURLConnection) new URL(args[0]).openConnection();
+    System.out.print(connection.getResponseCode() + " " + new String(connection.getInputStream().readAllBytes()));
+    var client = HttpClient.newBuilder().authenticator(new Client()).proxy(ProxySelector.getDefault()).build();
+    var request = HttpRequest.newBuilder(URI.create(args[0])).build();
+    var response = client.send(request, HttpResponse.BodyHandlers.ofString());
+    System.out.print(response.statusCode() + " " + response.body());
+  }
+}
+`
+
 describe('one whole run', () => {
   it('allows, injects, denies, explains and ends as the command ends', async () => {
     // What an agent could leave in the project: were it read, nothing would start.
@@ -116,6 +139,18 @@ describe('one whole run', () => {
     await writeFile(join(project, 'pasted.yaml'), `version: 1\nname: pasted\nrules:\n${lines}`)
     const checked = await runCli(['policy', 'check', 'pasted.yaml'], { cwd: project })
     expect([checked.code, checked.out]).toEqual([0, '1 file: no problems\n'])
+  })
+
+  it('lets a JVM trust our CA; what no flag can give it, the credentials of the proxy, its program brings', async (context) => {
+    await needs(context, 'java')
+    const temporary = join(home, "a temporary directory's")
+    await mkdir(temporary)
+    await writeFile(join(project, 'Client.java'), javaProgram)
+    const url = `https://docs.test:${site.httpsPort}/`
+    const env = { TMPDIR: temporary, _JAVA_OPTIONS: '-Djavax.net.ssl.trustStore=/none' }
+    const { code, out, err } = await run(['--jvm', '--policy', 'docs', '--', 'java', 'Client.java', url], env)
+    expect(out, err).toBe('200 the origin answers\n200 the origin answers\n')
+    expect([code, site.requests.length]).toEqual([0, 2])
   })
 
   it('a policy file that the command rewrites stays what it was', async () => {

@@ -1,8 +1,9 @@
 /** `sallyport serve` in a process of its own, and the commands that talk to it. */
 
+import { X509Certificate } from 'node:crypto'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { runCli, type Spawned, spawnCli } from '../support/spawned-cli.ts'
 import { needs } from '../support/tools.ts'
@@ -12,6 +13,7 @@ type Facts = {
   readonly proxies: readonly string[]
   readonly control: string
   readonly ca: string
+  readonly bundle: string
   readonly adminTokenPath: string
 }
 type Created = { readonly id: string; readonly token: string; readonly env: Readonly<Record<string, string>> }
@@ -93,6 +95,12 @@ describe('sessions from the shell', () => {
     )
     expect(fromInput.out).toContain(`HTTPS_PROXY=http://${id}:${token}@gateway:3128\n`)
     expect(fromInput.out).toContain('NODE_EXTRA_CA_CERTS=/etc/sallyport/ca.pem\n')
+    const forJvm = await ask(['env', '--jvm', '--format', 'docker', '--ca-directory', '/etc/sallyport'], {
+      stdin: `${id}:${token}`,
+    })
+    expect(forJvm.out).toMatch(
+      /^JAVA_TOOL_OPTIONS=.* -Djavax\.net\.ssl\.trustStore=\/etc\/sallyport\/truststore\.jks /m,
+    )
     const asOne = await ask(['env', '--json', '--proxy', facts.proxies[0] ?? ''], { stdin: `${id}:${token}` })
     expect(JSON.parse(asOne.out)).toEqual(env)
   })
@@ -140,6 +148,11 @@ describe('the CA', () => {
     const { out } = await say(['ca', 'show'], { cwd: home })
     expect(out).toBe(await readFile(facts.ca, 'utf8'))
     expect((await say(['ca', 'path'], { cwd: home })).out).toBe(`${facts.ca}\n`)
+    expect((await say(['ca', 'path', '--bundle'], { cwd: home })).out).toBe(`${facts.bundle}\n`)
+    const store = (await say(['ca', 'path', '--trust-store'], { cwd: home })).out.trim()
+    expect(store).toBe(join(dirname(facts.ca), 'truststore.jks'))
+    expect((await readFile(store)).includes(new X509Certificate(out).raw)).toBe(true)
+    expect((await say(['ca', 'path', '--bundle', '--trust-store'], { cwd: home })).code).toBe(2)
     expect((await say(['ca', 'bundle'], { cwd: home })).out).toContain(out)
     expect(out).not.toContain('PRIVATE')
   })

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { X509Certificate } from 'node:crypto'
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { chmod, chown, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { getCACertificates } from 'node:tls'
@@ -13,6 +13,7 @@ import { needs } from '../support/tools.ts'
 const run = promisify(execFile)
 const host = (text: string) => parseHost(text) ?? expect.fail(`${text} is a host`)
 const modeOf = async (path: string): Promise<number> => (await stat(path)).mode & 0o777
+const publicNames = ['bundle.pem', 'ca.pem', 'truststore.jks']
 const inYears = (years: number) => () => new Date(Date.now() + years * 366 * 86_400_000)
 
 const child = `
@@ -23,17 +24,21 @@ process.stdout.write((await loadSigningCa(options)).certificatePem)
 `
 
 describe('the first start', () => {
-  it('makes a private key file and two public files, and nothing else', async () => {
+  it('makes a private key file and three public files, and nothing else', async () => {
     const { ca, directory } = await temporaryCa()
     expect(await readdir(join(directory, 'state'))).toEqual(['ca-key.pem'])
-    expect((await readdir(join(directory, 'public'))).toSorted()).toEqual(['bundle.pem', 'ca.pem'])
+    expect((await readdir(join(directory, 'public'))).toSorted()).toEqual(publicNames)
     expect(await modeOf(join(directory, 'state'))).toBe(0o700)
     expect(await modeOf(join(directory, 'state', 'ca-key.pem'))).toBe(0o600)
-    expect(await modeOf(join(directory, 'public', 'ca.pem'))).toBe(0o644)
-    expect(await modeOf(join(directory, 'public', 'bundle.pem'))).toBe(0o644)
     expect(await readFile(join(directory, 'public', 'ca.pem'), 'utf8')).toBe(ca.certificatePem)
-    for (const name of ['ca.pem', 'bundle.pem']) {
-      expect(await readFile(join(directory, 'public', name), 'utf8')).not.toContain('PRIVATE')
+    const keyBytes = createPrivateKey(await readFile(join(directory, 'state', 'ca-key.pem'))).export({
+      format: 'jwk',
+    }).d
+    for (const name of publicNames) {
+      expect(await modeOf(join(directory, 'public', name))).toBe(0o644)
+      const shown = await readFile(join(directory, 'public', name))
+      expect(shown.includes('PRIVATE')).toBe(false)
+      expect(shown.includes(Buffer.from(keyBytes ?? '', 'base64url'))).toBe(false)
     }
   })
 
@@ -46,6 +51,17 @@ describe('the first start', () => {
     expect(blocks.length).toBe(roots.length + 1)
     expect(blocks.at(-1)).toBe(ca.certificatePem)
     expect(blocks.join('')).toBe(bundle)
+  })
+
+  it('puts the same certificates in a trust store that a JVM opens', async (context) => {
+    await needs(context, 'keytool')
+    const directory = await temporaryDirectory()
+    await loadSigningCa(caOptions(directory, { systemRoots: () => getCACertificates('bundled') }))
+    const list = (alias: readonly string[]) => listOf(join(directory, 'public', 'truststore.jks'), alias)
+    const bundle = await readFile(join(directory, 'public', 'bundle.pem'), 'utf8')
+    expect(certificatesIn(await list([])).toSorted()).toEqual(certificatesIn(bundle).toSorted())
+    const ours = certificatesIn(await readFile(join(directory, 'public', 'ca.pem'), 'utf8'))
+    expect(certificatesIn(await list(['-alias', 'sallyport-1']))).toEqual(ours)
   })
 
   it('names the CA by its key and lets it sign leaves only', async () => {
@@ -69,7 +85,7 @@ describe('the first start', () => {
     })
     expect(new Set(await Promise.all([...inside, ...outside])).size).toBe(1)
     expect(await readdir(join(directory, 'state'))).toEqual(['ca-key.pem'])
-    expect((await readdir(join(directory, 'public'))).toSorted()).toEqual(['bundle.pem', 'ca.pem'])
+    expect((await readdir(join(directory, 'public'))).toSorted()).toEqual(publicNames)
   })
 })
 
@@ -80,6 +96,18 @@ describe('a later start', () => {
     const again = await loadSigningCa(caOptions(directory))
     expect(again.certificatePem).toBe(ca.certificatePem)
     expect(await readFile(join(directory, 'public', 'ca.pem'), 'utf8')).toBe(ca.certificatePem)
+    expect((await readdir(join(directory, 'public'))).toSorted()).toEqual(publicNames)
+  })
+
+  it('has bundle and trust store of the roots that there are then, and is the same file where nothing changed', async () => {
+    const { directory } = await temporaryCa()
+    const file = join(directory, 'public', 'truststore.jks')
+    const before = await readFile(file)
+    await loadSigningCa(caOptions(directory))
+    expect(await readFile(file)).toEqual(before)
+    const root = getCACertificates('bundled')[0] ?? ''
+    await loadSigningCa(caOptions(directory, { systemRoots: () => [root] }))
+    expect((await readFile(file)).includes(new X509Certificate(root).raw)).toBe(true)
   })
 
   const key = (directory: string): string => join(directory, 'state', 'ca-key.pem')
@@ -203,10 +231,13 @@ describe("an operator's own CA", () => {
 
   it('replaces what the public directory showed before', async (context) => {
     await needs(context, 'openssl')
-    const { directory } = await temporaryCa()
+    const { ca: before, directory } = await temporaryCa()
     const own = await ownCa(directory, 'ec:P-256')
     const ca = await loadSigningCa(caOptions(directory, { own }))
     expect(await readFile(join(directory, 'public', 'ca.pem'), 'utf8')).toBe(ca.certificatePem)
+    const store = await readFile(join(directory, 'public', 'truststore.jks'))
+    const holds = ({ certificatePem }: typeof ca) => store.includes(new X509Certificate(certificatePem).raw)
+    expect([holds(ca), holds(before)]).toEqual([true, false])
   })
 
   it('is refused with a key that is missing, another, writable by others, or shown', async (context) => {
@@ -236,6 +267,18 @@ async function ownCa(directory: string, kind: string): Promise<{ certificate: st
   await run('openssl', ['req', '-x509', ...newKey, '-nodes', '-keyout', key, '-out', certificate, ...subject, ...usage])
   await Promise.all([chmod(key, 0o600), chmod(certificate, 0o644)])
   return { certificate, key }
+}
+
+/** What keytool reads of a trust store whose digest fits the password. */
+async function listOf(file: string, more: readonly string[]): Promise<string> {
+  const args = ['-list', '-rfc', '-keystore', file, '-storetype', 'JKS', '-storepass', 'changeit', ...more]
+  return (await run('keytool', args)).stdout
+}
+
+/** Fingerprints. */
+function certificatesIn(text: string): string[] {
+  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
+  return blocks.map((block) => new X509Certificate(block).fingerprint256)
 }
 
 /** Every file below with its content, but for the directories themselves. */

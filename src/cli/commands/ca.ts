@@ -6,15 +6,13 @@
 
 import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import path from 'node:path'
+import { Option } from 'commander'
+import { type PublicFiles, publicFilesIn } from '../../tls/public-files.ts'
 import { type AddCommand, examples } from '../command.ts'
 import { configFor, type ConfigOptions } from '../configuration.ts'
 import { Complaint, type World } from '../world.ts'
 
-type Options = ConfigOptions & { readonly json?: true; readonly bundle?: true }
-
-const certificateName = 'ca.pem'
-const bundleName = 'bundle.pem'
+type Options = ConfigOptions & { readonly json?: true; readonly bundle?: true; readonly trustStore?: true }
 
 export const addCaCommand: AddCommand = (program, world, exitWith) => {
   const ca = program
@@ -29,6 +27,7 @@ export const addCaCommand: AddCommand = (program, world, exitWith) => {
   ca.command('path')
     .description('Where the certificate stands: for variables that add a root.')
     .option('--bundle', 'where the bundle stands: for variables that replace the store')
+    .addOption(new Option('--trust-store', 'where the trust store of JVMs stands').conflicts('bundle'))
     .option('--config <file>', 'the configuration of the gateway')
     .addHelpText('after', examples('NODE_EXTRA_CA_CERTS="$(sallyport ca path)" node agent.js'))
     .action(async (options: Options) => exitWith(await printPath(options, world)))
@@ -37,13 +36,13 @@ export const addCaCommand: AddCommand = (program, world, exitWith) => {
     .option('--config <file>', 'the configuration of the gateway')
     .addHelpText('after', examples('sallyport ca bundle > bundle.pem'))
     .action(async (options: Options) => {
-      world.out.write(await readPublic(bundleName, options, world))
+      world.out.write((await readPublic('bundle', options, world)).text)
       exitWith(0)
     })
 }
 
 async function show(options: Options, world: World): Promise<number> {
-  const pem = await readPublic(certificateName, options, world)
+  const { text: pem } = await readPublic('ca', options, world)
   const { subject, validFrom, validTo, fingerprint256 } = new X509Certificate(pem)
   if (options.json === true) {
     world.out.write(`${JSON.stringify({ subject, validFrom, validTo, fingerprint256, pem }, null, 2)}\n`)
@@ -56,16 +55,17 @@ async function show(options: Options, world: World): Promise<number> {
 }
 
 async function printPath(options: Options, world: World): Promise<number> {
-  const name = options.bundle === true ? bundleName : certificateName
-  await readPublic(name, options, world)
-  world.out.write(`${path.join((await configFor(world, options)).publicDirectory, name)}\n`)
+  const which = options.trustStore === true ? 'trustStore' : options.bundle === true ? 'bundle' : 'ca'
+  world.out.write(`${(await readPublic(which, options, world)).file}\n`)
   return 0
 }
 
-async function readPublic(name: string, options: Options, world: World): Promise<string> {
-  const file = path.join((await configFor(world, options)).publicDirectory, name)
+type Read = { readonly file: string; readonly text: string }
+
+async function readPublic(which: keyof PublicFiles, options: Options, world: World): Promise<Read> {
+  const file = publicFilesIn((await configFor(world, options)).publicDirectory)[which]
   try {
-    return await readFile(file, 'utf8')
+    return { file, text: await readFile(file, 'utf8') }
   } catch {
     throw new Complaint(
       `there is no CA at ${file} yet; start the gateway once, or name its configuration with --config`,

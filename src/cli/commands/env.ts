@@ -14,6 +14,7 @@ import { sandboxEnvironment } from '../../config/sandbox-environment.ts'
 import type { SessionView } from '../../control/schemas.ts'
 import { CredentialBook } from '../../credentials/credential-book.ts'
 import { deriveKey, loadStateKey } from '../../sessions/state-key.ts'
+import { publicFilesIn } from '../../tls/public-files.ts'
 import { type AddCommand, examples } from '../command.ts'
 import { configFor } from '../configuration.ts'
 import { addControlOptions, connectControl, type ControlOptions } from '../control-options.ts'
@@ -39,8 +40,8 @@ export const addEnvCommand: AddCommand = (program, world, exitWith) => {
     .option('--session <id>', 'the session; not needed where the token is given as id:token')
     .addOption(new Option('--format <format>', 'whose spelling').choices(environmentFormats).default('shell'))
     .option('--proxy <host:port>', 'where the sandbox reaches the proxy; default: where it listens')
-    .option('--ca-directory <directory>', 'where the sandbox sees ca.pem and bundle.pem; default: the public directory')
-    .option('--jvm', 'JAVA_TOOL_OPTIONS too; some builds break on its notice')
+    .option('--ca-directory <directory>', 'where the sandbox sees the files of the public directory; default: there')
+    .option('--jvm', 'JAVA_TOOL_OPTIONS too: proxy and trust store; some builds break on its notice')
     .option('--json', 'the same as --format json')
     .addHelpText(
       'after',
@@ -55,10 +56,9 @@ export const addEnvCommand: AddCommand = (program, world, exitWith) => {
 async function env(options: Options, world: World): Promise<number> {
   const { id, token } = await readProof(options, world)
   const config = await configFor(world, options)
-  const directory = options.caDirectory ?? config.publicDirectory
   const environment = sandboxEnvironment({
     proxyUrl: `http://${id}:${token}@${proxyAddress(options.proxy, config)}`,
-    files: { ca: path.join(directory, 'ca.pem'), bundle: path.join(directory, 'bundle.pem') },
+    files: publicFilesIn(options.caDirectory ?? config.publicDirectory),
     placeholders: await findPlaceholders(id, options, config, world),
     jvm: options.jvm === true,
   })

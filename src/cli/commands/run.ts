@@ -55,7 +55,7 @@ export const addRunCommand: AddCommand = (program, world, exitWith) => {
     )
     .option('--report <file>', 'write what happened as JSON')
     .option('--fail-on-deny', 'exit 1 if the command succeeded but something was denied')
-    .option('--jvm', 'set JAVA_TOOL_OPTIONS too; some builds break on its notice')
+    .option('--jvm', 'set JAVA_TOOL_OPTIONS too: proxy and trust store; some builds break on its notice')
     .option('--quiet', 'say nothing unless something was denied')
     .option(
       '--config <file>',

@@ -2,12 +2,13 @@ import { describe, expect, test } from 'vitest'
 import { childEnvironment } from '../../../src/cli/child-environment.ts'
 import { environmentTable, sandboxEnvironment } from '../../../src/config/sandbox-environment.ts'
 
-const sandbox = sandboxEnvironment({
+const options = {
   proxyUrl: 'http://s-1:token@127.0.0.1:4000',
-  files: { ca: '/run/ca.pem', bundle: '/run/bundle.pem' },
+  files: { ca: '/run/ca.pem', bundle: '/run/bundle.pem', trustStore: '/run/truststore.jks' },
   placeholders: { ANTHROPIC_API_KEY: 'sk-ant-placeholder' },
   jvm: false,
-})
+}
+const sandbox = sandboxEnvironment(options)
 
 function child(inherited: Record<string, string>, secrets: readonly string[] = []): Record<string, string> {
   return childEnvironment({ inherited, secretVariables: new Set(secrets), sandbox })
@@ -38,6 +39,13 @@ describe('what a command inherits', () => {
 
   test('a variable that a secret is read from is gone, whatever it is called', () => {
     expect(child({ GH_PAT: 'real', PATH: '/bin' }, ['GH_PAT'])).toEqual({ ...sandbox, PATH: '/bin' })
+  })
+
+  test("only with a JVM's options of our own are those gone that it would take before them", () => {
+    const inherited = { JAVA_TOOL_OPTIONS: '-Dx=1', JDK_JAVA_OPTIONS: '-Dx=2', _JAVA_OPTIONS: '-Dx=3' }
+    expect(child(inherited)).toEqual({ ...sandbox, ...inherited })
+    const withJvm = sandboxEnvironment({ ...options, jvm: true })
+    expect(childEnvironment({ inherited, secretVariables: new Set(), sandbox: withJvm })).toEqual(withJvm)
   })
 
   test('every variable of the table is ours whatever was inherited', () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { environmentTable, sandboxEnvironment } from '../../../src/config/sandbox-environment.ts'
 
 const proxyUrl = 'http://s-1:token_-1@10.0.0.1:3128'
-const files = { ca: '/public/ca.pem', bundle: '/public/bundle.pem' }
+const files = { ca: '/public/ca.pem', bundle: '/public/bundle.pem', trustStore: '/public/truststore.jks' }
 
 function environment(changes: Partial<Parameters<typeof sandboxEnvironment>[0]> = {}): Record<string, string> {
   return sandboxEnvironment({ proxyUrl, files, placeholders: {}, jvm: false, ...changes })
@@ -75,7 +75,7 @@ describe('the environment of a sandbox', () => {
     expect(environment({ placeholders: { ANTHROPIC_API_KEY: 'sk-ant-x' } })['ANTHROPIC_API_KEY']).toBe('sk-ant-x')
   })
 
-  it('tells a JVM where the proxy is only when asked, and never its password: a JVM prints what it picks up', () => {
+  it('tells a JVM of proxy and trust store only when asked, and never its password: a JVM prints what it picks up', () => {
     expect(environment()['JAVA_TOOL_OPTIONS']).toBeUndefined()
     const options = environment({ jvm: true })['JAVA_TOOL_OPTIONS'] ?? ''
     expect(options.split(' ')).toEqual(
@@ -84,8 +84,20 @@ describe('the environment of a sandbox', () => {
         '-Dhttp.proxyPort=3128',
         '-Dhttps.proxyHost=10.0.0.1',
         '-Dhttps.proxyPort=3128',
+        '-Djavax.net.ssl.trustStore=/public/truststore.jks',
+        '-Djavax.net.ssl.trustStoreType=JKS',
+        '-Djavax.net.ssl.trustStorePassword=changeit',
       ]),
     )
     expect(options).not.toContain('token')
+  })
+
+  it.each([
+    ['/a b/t.jks', `"-Djavax.net.ssl.trustStore=/a b/t.jks"`],
+    ["/a'b/t.jks", `"-Djavax.net.ssl.trustStore=/a'b/t.jks"`],
+    ['/a "b/t.jks', `"-Djavax.net.ssl.trustStore=/a "'"'"b/t.jks"`],
+  ])('quotes %s so that a JVM takes it as one option', (trustStore, quoted) => {
+    const options = environment({ jvm: true, files: { ...files, trustStore } })['JAVA_TOOL_OPTIONS']
+    expect(options).toContain(` ${quoted} -D`)
   })
 })

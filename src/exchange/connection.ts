@@ -6,7 +6,6 @@
  */
 
 import type net from 'node:net'
-import type { Readable } from 'node:stream'
 import type { HeadPlace } from '../net/request-head.ts'
 import { decideHost } from '../policy/decide-host.ts'
 import type { Deny } from '../policy/decision.ts'
@@ -51,6 +50,10 @@ export type ActiveExchange = {
   readonly check: (now: number) => void
   /** Ends it with a refusal of the connection's: its body is not what its head said. */
   readonly interrupt: (deny: Deny) => void
+  /** The client takes more of its answer. */
+  readonly drained: () => void
+  /** The client is gone. */
+  readonly leave: () => void
 }
 
 type Drain = { readonly until: number; readonly bytesMax: number }
@@ -58,6 +61,8 @@ const drainMs = 5000
 const drainBytesMax = 16 * 1024 * 1024
 
 const challengeMs = 3000
+/** A client that has said its last word may still be listening, or be gone: nobody can tell until something is written. */
+const halfClosedMs = 5000
 
 export class Connection implements Cuttable, Watched {
   readonly start: ConnectionStart
@@ -68,6 +73,8 @@ export class Connection implements Cuttable, Watched {
   poisoned = false
   /** Why an exchange under way here was ended by us, when it was. */
   cutWhy: InterruptReason | null = null
+  /** The client has said its last word. */
+  ended = false
   /** A CONNECT was challenged: the answer comes at once, or by another connection. */
   challenged = false
   /** The head did not come to its end in time; set by the door that reads here. */
@@ -124,13 +131,14 @@ export class Connection implements Cuttable, Watched {
   }
 
   /** The rest of a body that nobody wants: read and dropped, for a moment and to a bound, so that the answer arrives. */
-  drain(body: Readable): void {
-    const drained: Drain = { until: performance.now() + drainMs, bytesMax: this.start.stream.bytesRead + drainBytesMax }
-    this.#drain = drained
-    body.once('close', () => {
-      if (this.#drain === drained) this.#drain = null
-      if (this.active === null) this.finish()
-    })
+  drain(): void {
+    this.#drain = { until: performance.now() + drainMs, bytesMax: this.start.stream.bytesRead + drainBytesMax }
+  }
+
+  /** All of it has come. */
+  drained(unreadBytes: number): void {
+    this.#drain = null
+    this.finish(unreadBytes)
   }
 
   closed(): void {
@@ -161,7 +169,8 @@ export class Connection implements Cuttable, Watched {
       if (this.#bytes() !== this.#bytesSeen) {
         this.#bytesSeen = this.#bytes()
         this.#phaseSince = now
-      } else if (now - this.#phaseSince > limits.exchangeIdleMs) this.cut('idle')
+      } else if (this.ended && now - this.#phaseSince > halfClosedMs) this.cut()
+      else if (now - this.#phaseSince > limits.exchangeIdleMs) this.cut('idle')
       return
     }
     if (stream.bytesRead === this.#bytesBefore) {

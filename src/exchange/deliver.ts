@@ -13,7 +13,6 @@ import type { LiveSession, Session } from '../sessions/session.ts'
 import { forward } from '../upstream/forward.ts'
 import type { Exchange } from './exchange.ts'
 import type { Outcome } from './outcome.ts'
-import { requestBody } from './request-body.ts'
 import type { Rooms } from './rooms.ts'
 
 export async function deliver(
@@ -46,12 +45,11 @@ export async function deliver(
     addresses: answer.key,
     policyVersion: session.policy.version,
   })
-  if (permit.head.expectContinue) exchange.continueBody()
   const began = performance.now()
   const { abandon, done } = forward({
     pool,
     head: equipped.head,
-    body: permit.head.body.kind === 'none' ? null : requestBody(exchange.request),
+    body: exchange.openBody(permit.head),
     writer: exchange,
     relayed: rooms.relayed,
     cookies: permit.pinned && permit.foreignCredentials !== 'allow' ? 'strip' : 'pass',

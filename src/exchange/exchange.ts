@@ -4,53 +4,50 @@
  * Promises: it is answered at most once and recorded exactly once, whoever ends it first.
  */
 
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { RequestHead } from '../net/request-head.ts'
+import type { Readable } from 'node:stream'
+import type { HeadProblem, RawHead, RequestHead } from '../net/request-head.ts'
 import type { ResponseHead } from '../net/response-head.ts'
 import { decideHost } from '../policy/decide-host.ts'
 import { decideRequest } from '../policy/decide-request.ts'
 import type { Deny } from '../policy/decision.ts'
 import type { Session } from '../sessions/session.ts'
 import type { ResponseWriter } from '../upstream/forward.ts'
+import { ClientAnswer } from './client-answer.ts'
 import type { ActiveExchange, Connection } from './connection.ts'
 import type { Facts } from './facts.ts'
 import type { Outcome } from './outcome.ts'
 import { type Reply, replyTo } from './reply.ts'
+import type { RequestBody } from './request-body.ts'
 import type { Rooms } from './rooms.ts'
-
-/** The largest body that waits for its end within one tick, to go out in one write. */
-const heldBytesMax = 16_384
 
 /** When a line says that an exchange is under way. */
 const openRecordAfterMs = 1000
 
+/** A request as the door read it. */
+export type Incoming = {
+  readonly raw: RawHead
+  readonly head: HeadProblem | RequestHead
+  readonly body: RequestBody
+}
+
 export class Exchange implements ActiveExchange, ResponseWriter {
   readonly facts: Facts
-  readonly request: IncomingMessage
   readonly connection: Connection
-  /** The head once it is a value. */
-  head: RequestHead | null = null
-  readonly #response: ServerResponse
+  readonly incoming: Incoming
   readonly #rooms: Rooms
+  readonly #answer: ClientAnswer
   #onAbandon: (() => void) | null = null
+  #onDrain: (() => void) | null = null
   #interruption: Deny | null = null
   #left = false
-  #headWaits = false
   #continued = false
-  #held: Buffer | null = null
 
-  constructor(rooms: Rooms, connection: Connection, request: IncomingMessage, response: ServerResponse, facts: Facts) {
+  constructor(rooms: Rooms, connection: Connection, incoming: Incoming, facts: Facts) {
     this.#rooms = rooms
     this.connection = connection
-    this.request = request
-    this.#response = response
+    this.incoming = incoming
     this.facts = facts
-    // Attached before the first await: a client that vanishes now would otherwise end the process.
-    request.on('error', ignore)
-    response.on('error', ignore)
-    response.on('close', () => {
-      if (!response.writableFinished) this.#leave()
-    })
+    this.#answer = new ClientAnswer(connection.start.stream, incoming.raw)
   }
 
   /** Why the connection ended it, when it did: it overrides what the walk says. */
@@ -73,10 +70,22 @@ export class Exchange implements ActiveExchange, ResponseWriter {
     this.#abandon()
   }
 
+  /** The client is gone. */
+  leave(): void {
+    this.#left = true
+    this.#abandon()
+  }
+
+  /** The client takes more. */
+  drained(): void {
+    this.#onDrain?.()
+  }
+
   stillAllowed(session: Session): boolean {
-    if (this.facts.session?.id !== session.id || this.head === null) return true
-    const where = decideHost(session, this.head.authority)
-    return where.kind === 'allow' && decideRequest(session, where.permit, this.head).kind === 'allow'
+    const { head } = this.incoming
+    if (this.facts.session?.id !== session.id || 'kind' in head) return true
+    const where = decideHost(session, head.authority)
+    return where.kind === 'allow' && decideRequest(session, where.permit, head).kind === 'allow'
   }
 
   check(now: number): void {
@@ -85,37 +94,26 @@ export class Exchange implements ActiveExchange, ResponseWriter {
     this.#rooms.sink.append(this.facts.openRecord(now))
   }
 
-  /** After the decision, and only then (RFC 9110 §10.1.1). */
-  continueBody(): void {
-    if (this.#left) return
-    this.#continued = true
-    this.#response.writeContinue()
+  /** The body on its way to the origin; after the decision, and only then (RFC 9110 §10.1.1). Null: there is none. */
+  openBody(head: RequestHead): Buffer | Readable | null {
+    if (head.expectContinue && !this.#left) {
+      this.#continued = true
+      this.#answer.continue()
+    }
+    return this.incoming.body.complete ? null : this.incoming.body.open()
   }
 
   start(head: ResponseHead): void {
-    this.#response.sendDate = false
-    this.#response.writeHead(head.status, head.reason, [...head.fields])
-    this.#headWaits = true
-    // A body that comes with its head goes out with it, in one write; a head that comes alone goes out alone, at once.
-    process.nextTick(() => this.#flush())
+    this.#answer.start(head)
   }
 
-  write(chunk: Buffer): boolean {
-    if (this.#headWaits && this.#held === null && chunk.length <= heldBytesMax) {
-      this.#held = chunk
-      return true
-    }
-    this.#flush()
-    return this.#response.write(chunk)
+  write(piece: Buffer): boolean {
+    return this.#answer.write(piece)
   }
 
   end(): void {
-    const held = this.#held
-    this.#held = null
-    this.#headWaits = false
-    // As text in the head's own encoding Node joins the two into one write; as bytes they would be two.
-    if (held === null) this.#response.end()
-    else this.#response.end(held.toString('latin1'), 'latin1')
+    this.#answer.end()
+    if (this.#answer.last) this.connection.poisoned = true
   }
 
   abort(): void {
@@ -124,7 +122,7 @@ export class Exchange implements ActiveExchange, ResponseWriter {
   }
 
   onDrain(listener: () => void): void {
-    this.#response.on('drain', listener)
+    this.#onDrain = listener
   }
 
   /** Answers what was not streamed. Returns the status the client was told; null when it was not there to hear it. */
@@ -132,13 +130,14 @@ export class Exchange implements ActiveExchange, ResponseWriter {
     if (outcome.kind === 'completed') return outcome.status
     if (this.#left) return null
     const reply = replyTo(outcome, this.facts)
-    if (reply === null || this.#response.headersSent) {
+    if (reply === null || this.#answer.status !== null) {
       this.abort()
-      return this.#response.headersSent ? this.#response.statusCode : null
+      return this.#answer.status
     }
+    const { head } = this.incoming
     // After an ambiguous head nobody knows where the next one begins, nor after a body that was announced, and whose sender
     // may or may not send it now that it was not asked to.
-    if (reply.status === 400 || (this.head?.expectContinue === true && !this.#continued))
+    if ('kind' in head || reply.status === 400 || (head.expectContinue && !this.#continued))
       this.connection.poisoned = true
     this.#send(reply)
     return reply.status
@@ -152,25 +151,9 @@ export class Exchange implements ActiveExchange, ResponseWriter {
   }
 
   #send(reply: Reply): void {
-    const body = Buffer.from(reply.body)
-    const fields = [...reply.fields, 'Content-Length', String(body.length)]
-    if (this.connection.poisoned) fields.push('Connection', 'close')
-    this.#response.writeHead(reply.status, reply.reason, fields)
-    this.#response.end(this.request.method === 'HEAD' ? undefined : body)
-  }
-
-  #flush(): void {
-    if (!this.#headWaits) return
-    this.#headWaits = false
-    const held = this.#held
-    this.#held = null
-    if (held === null) this.#response.flushHeaders()
-    else this.#response.write(held)
-  }
-
-  #leave(): void {
-    this.#left = true
-    this.#abandon()
+    if (this.connection.poisoned) this.#answer.last = true
+    this.#answer.send(reply)
+    if (this.#answer.last) this.connection.poisoned = true
   }
 
   #abandon(): void {
@@ -179,5 +162,3 @@ export class Exchange implements ActiveExchange, ResponseWriter {
     listener?.()
   }
 }
-
-function ignore(): void {}

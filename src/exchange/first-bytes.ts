@@ -58,6 +58,8 @@ export function readFirstBytes(socket: net.Socket, early: Buffer, timeoutMs: num
     socket.on('data', onData)
     socket.once('end', onGone)
     socket.once('close', onGone)
+    // Whoever read the head left it paused.
+    socket.resume()
     look()
   })
 }

@@ -1,10 +1,9 @@
 /** One CONNECT, door to door: admit, then intercept or tunnel. It is answered once and recorded once, or each request in it is. */
 
-import type { IncomingMessage } from 'node:http'
 import type net from 'node:net'
 import { type Authority, parseAuthority } from '../net/authority.ts'
 import { fieldValue } from '../net/fields.ts'
-import { checkConnectFields } from '../net/request-head.ts'
+import { checkConnectFields, type RawHead } from '../net/request-head.ts'
 import { decideHost, type HostPermit } from '../policy/decide-host.ts'
 import { type Deny, deny } from '../policy/decision.ts'
 import type { LiveSession } from '../sessions/session.ts'
@@ -36,13 +35,13 @@ export type Opened =
 export async function handleConnect(
   rooms: Rooms,
   connection: Connection,
-  request: IncomingMessage,
+  request: RawHead,
   early: Buffer,
 ): Promise<void> {
   const facts = beginFacts(rooms, connection, 'connect')
   // Inside TLS the answer to a CONNECT is said inside too. Whoever accepted the socket hears its errors for life.
   const socket = connection.start.stream
-  const userAgent = fieldValue(request.rawHeaders, 'user-agent')
+  const userAgent = fieldValue(request.fields, 'user-agent')
   const connect: Connect = { connection, socket, facts, userAgent, early }
   let opened: Opened
   try {
@@ -59,13 +58,13 @@ export async function handleConnect(
   finishFacts(rooms, facts, opened, status)
 }
 
-async function walk(rooms: Rooms, connect: Connect, request: IncomingMessage): Promise<Opened> {
+async function walk(rooms: Rooms, connect: Connect, request: RawHead): Promise<Opened> {
   const { connection, facts } = connect
   facts.scheme = 'https'
   const authority = readAuthority(connection, request)
   if ('host' in authority) facts.authority = authority
 
-  const who = identify(rooms, connection, request.rawHeaders)
+  const who = identify(rooms, connection, request.fields)
   if (who.kind === 'allow') noteSession(facts, connection, who.permit)
   if (!('host' in authority)) return authority
   if (who.kind === 'deny') return who
@@ -81,13 +80,11 @@ async function walk(rooms: Rooms, connect: Connect, request: IncomingMessage): P
   return open(rooms, connect, live, where.permit)
 }
 
-function readAuthority(connection: Connection, request: IncomingMessage): Authority | Deny {
+function readAuthority(connection: Connection, request: RawHead): Authority | Deny {
   if (connection.start.place.kind === 'tunnel') return deny('malformed_request', 'CONNECT inside a tunnel')
-  // 1.0 is what Python's standard library sends.
-  if (request.httpVersion !== '1.1' && request.httpVersion !== '1.0') return deny('malformed_request', 'HTTP version')
-  const authority = parseAuthority(request.url ?? '')
+  const authority = parseAuthority(request.target)
   if (authority === null) return deny('malformed_request', 'CONNECT target is not host:port')
-  const problem = checkConnectFields(request.rawHeaders, authority)
+  const problem = checkConnectFields(request.fields, authority)
   return problem === null ? authority : deny(problem.reason, problem.detail)
 }
 

@@ -1,9 +1,7 @@
 /** One request, door to door. Whatever happens inside, it is answered once and recorded once. */
 
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fieldValues } from '../net/fields.ts'
-import { parseRequestHead } from '../net/request-head.ts'
 import { decideHost } from '../policy/decide-host.ts'
 import { decideRequest } from '../policy/decide-request.ts'
 import { allow, type Decision, type Deny, deny } from '../policy/decision.ts'
@@ -11,18 +9,13 @@ import type { LiveSession } from '../sessions/session.ts'
 import type { Connection } from './connection.ts'
 import { deliver } from './deliver.ts'
 import { describeEgress, isEgressLocal } from './egress-local.ts'
-import { Exchange } from './exchange.ts'
+import { Exchange, type Incoming } from './exchange.ts'
 import { Facts } from './facts.ts'
 import { interrupted, type Outcome } from './outcome.ts'
 import type { Rooms } from './rooms.ts'
 
-export async function handleRequest(
-  rooms: Rooms,
-  connection: Connection,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
-  const exchange = new Exchange(rooms, connection, request, response, beginFacts(rooms, connection, 'request'))
+export async function handleRequest(rooms: Rooms, connection: Connection, incoming: Incoming): Promise<void> {
+  const exchange = new Exchange(rooms, connection, incoming, beginFacts(rooms, connection, 'request'))
   connection.begin(exchange)
   rooms.streams.open++
   learnTrust(rooms, connection)
@@ -46,8 +39,7 @@ export async function handleRequest(
   } finally {
     finishFacts(rooms, exchange.facts, outcome, status)
     rooms.streams.open--
-    connection.finish()
-    if (!request.complete) connection.drain(request)
+    connection.active = null
   }
 }
 
@@ -101,29 +93,19 @@ export function finishFacts(rooms: Rooms, facts: Facts, outcome: Outcome, status
 }
 
 async function walk(rooms: Rooms, exchange: Exchange): Promise<Outcome> {
-  const { connection, facts, request } = exchange
+  const { connection, facts } = exchange
+  const { head, raw } = exchange.incoming
   const { place, refusal } = connection.start
-
-  const head = parseRequestHead(
-    {
-      method: request.method ?? '',
-      target: request.url ?? '',
-      httpVersion: request.httpVersion,
-      fields: request.rawHeaders,
-    },
-    place,
-  )
   if ('kind' in head) {
     facts.authority = place.kind === 'tunnel' ? place.authority : null
   } else {
-    exchange.head = head
     facts.authority = head.authority
     facts.scheme = head.scheme
     facts.method = head.method
     facts.path = head.path
   }
 
-  const who = identify(rooms, connection, request.rawHeaders)
+  const who = identify(rooms, connection, raw.fields)
   if (who.kind === 'allow') noteSession(facts, connection, who.permit)
   if ('kind' in head) return deny(head.reason, head.detail)
   if (who.kind === 'deny') return who

@@ -1,37 +1,66 @@
 /**
- * A client's request body as a stream that may be given up without giving up the client.
+ * A client's request body, still to come: read when somebody asks for it, and given up without giving up the client.
  *
- * Promises: an origin that answers before the upload ends takes its connection away, not the client's; a body that ends
- * before its framing says so is an error, never an end; nothing is buffered beyond the stream's own mark.
+ * Promises: nothing is read from the client before the request is allowed; an origin that answers before the upload ends
+ * takes its connection away, not the client's; a body that ends before its framing says so is an error, never an end;
+ * nothing is buffered beyond the stream's own mark.
  */
 
-import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 
-export function requestBody(request: IncomingMessage): Readable {
-  const body = new Readable({
-    highWaterMark: request.readableHighWaterMark,
-    read: () => void request.resume(),
-    destroy: (error, done) => {
-      request.removeListener('data', onData)
-      request.removeListener('end', onEnd)
-      // What the client still sends is read and dropped: its answer is on the way.
-      request.resume()
-      done(error)
-    },
-  })
-  const onData = (chunk: Buffer): void => {
-    if (!body.push(chunk)) request.pause()
+/** The door's side of it. */
+export type BodySource = {
+  /** The whole body, where all of it has been read already and is one piece; null: it must be streamed. */
+  readonly takeWhole: () => Buffer | null
+  /** From now on pieces are wanted: until `push` says false, and again after every call. */
+  readonly resume: () => void
+  /** Nobody wants the rest: it may be read and dropped. */
+  readonly drop: () => void
+}
+
+export class RequestBody {
+  /** All of it has come from the client. */
+  complete = false
+  readonly #source: BodySource
+  #stream: Readable | null = null
+
+  constructor(source: BodySource) {
+    this.#source = source
   }
-  const onEnd = (): void => void body.push(null)
-  // Whoever reads it hears of it; once nobody does, an error would end the process.
-  body.on('error', ignore)
-  request.on('data', onData)
-  request.once('end', onEnd)
-  request.once('close', () => {
-    if (!request.complete) body.destroy(new Error('the client left within its body'))
-  })
-  return body
+
+  /** Called at most once, when the request may go on. */
+  open(): Buffer | Readable {
+    const whole = this.#source.takeWhole()
+    if (whole !== null) return whole
+    const source = this.#source
+    const stream = new Readable({
+      highWaterMark: 65_536,
+      read: () => source.resume(),
+      destroy: (error, done) => {
+        // What the client still sends is read and dropped: its answer is on the way.
+        source.drop()
+        done(error)
+      },
+    })
+    // Whoever reads it hears of it; once nobody does, an error would end the process.
+    stream.on('error', ignore)
+    this.#stream = stream
+    return stream
+  }
+
+  /** One piece from the client. False: enough for now. */
+  push(piece: Buffer): boolean {
+    return this.#stream?.push(piece) ?? false
+  }
+
+  end(): void {
+    this.complete = true
+    this.#stream?.push(null)
+  }
+
+  fail(error: Error): void {
+    this.#stream?.destroy(error)
+  }
 }
 
 function ignore(): void {}

@@ -58,7 +58,7 @@ export async function startWalk(parts: WalkParts): Promise<GatewayWalk> {
   const pools = createPools(config, dial)
   const serve: Rooms['serve'] = (connection, early) => late.serve(connection, early)
   const rooms = furnish(parts, { deadlines, dial, limiter, own, poolsOf: pools.poolsOf, serve })
-  const door = createHttpDoor(rooms, { headBytesMax: config.limits.headBytesMax, pipelinedMax: 32 })
+  const door = createHttpDoor(rooms, { headBytesMax: config.limits.headBytesMax })
   late.serve = (connection, early) => door.serve(connection, early)
 
   const connections = { open: 0, max: config.limits.connectionsMax }
@@ -67,7 +67,6 @@ export async function startWalk(parts: WalkParts): Promise<GatewayWalk> {
     for (const listener of listeners) await listener.close()
     // What was cut ends now, and its record must be written; a name that is still asked for may take longer than we wait.
     await Promise.race([door.settled(), delay(settleMsMax, undefined, { ref: false })])
-    door.close()
     pools.close()
     deadlines.close()
     limiter.close()

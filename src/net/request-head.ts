@@ -1,10 +1,9 @@
 /**
  * Request head: what a client asks for, as one value. No I/O, no policy.
  *
- * Promises: a head that two parsers could read two ways becomes no value at all. The HTTP parser in front of us is
- * lenient where it need not be (it takes duplicate Host fields, `Content-Length: 005`, `gzip, chunked`, a body framed by
- * a field that Connection then removes), so everything that decides routing or framing is checked again here, on the
- * raw fields.
+ * Promises: a head that two parsers could read two ways becomes no value at all. The parsers behind us are lenient where
+ * they need not be (duplicate Host fields, `Content-Length: 005`, `gzip, chunked`, a body framed by a field that Connection
+ * then removes), so everything that decides routing or framing is judged here, on the raw fields.
  */
 
 import {
@@ -40,7 +39,7 @@ export type RequestHead = {
   readonly expectContinue: boolean
 }
 
-/** What the parser in front of us saw: all of it still text. */
+/** What a client wrote: all of it still text. */
 export type RawHead = {
   readonly method: string
   readonly target: string
@@ -59,7 +58,7 @@ export type HeadProblem = {
   readonly detail: string
 }
 
-/** Far below the count at which Node stops showing fields it still obeys (about 1 000, GHSA class of N5). */
+/** Far below the count at which some servers stop showing fields that they still obey (about 1 000 in Node). */
 export const fieldCountMax = 256
 
 /** Closed: a token outside it is refused, because some origin gives every unknown one a meaning. */
@@ -259,7 +258,7 @@ export function nominatedFields(fields: Fields): ReadonlySet<string> {
 }
 const none: ReadonlySet<string> = new Set()
 
-function malformed(detail: string): HeadProblem {
+export function malformed(detail: string): HeadProblem {
   return problem('malformed_request', detail)
 }
 

@@ -35,8 +35,8 @@ type Forwarded = {
 export type ForwardRequest = {
   readonly pool: OriginPool
   readonly head: OutboundHead
-  /** Null when there is no body. */
-  readonly body: Readable | null
+  /** Whole where all of it is here already; null when there is none. */
+  readonly body: Buffer | Readable | null
   readonly writer: ResponseWriter
   readonly cookies: 'pass' | 'strip'
   /** Told of the bytes of each read. */
@@ -73,7 +73,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
     const { head, body } = this.#request
     this.#dialsBefore = this.#request.pool.dials
     const headers = ['host', head.host, ...head.fields]
-    if (head.body.kind === 'length' && body !== null) headers.push('content-length', String(head.body.length))
+    if (head.body.kind === 'length') headers.push('content-length', String(head.body.length))
     try {
       pool.dispatch({ method: asDispatchMethod(head.method), path: head.target, headers, body }, this)
     } catch (error) {

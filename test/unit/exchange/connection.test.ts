@@ -1,5 +1,4 @@
 import net from 'node:net'
-import { Readable } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type ActiveExchange, Connection, type ConnectionStart } from '../../../src/exchange/connection.ts'
 import type { Session } from '../../../src/sessions/session.ts'
@@ -37,7 +36,13 @@ function connectionOf(changes: Partial<ConnectionStart> = {}): Connection {
 }
 
 function activeOf(isAllowed: (session: Session) => boolean = () => true): ActiveExchange {
-  return { stillAllowed: isAllowed, check: () => undefined, interrupt: () => undefined }
+  return {
+    stillAllowed: isAllowed,
+    check: () => undefined,
+    interrupt: () => undefined,
+    drained: () => undefined,
+    leave: () => undefined,
+  }
 }
 
 /** Milliseconds from now, as the sweep says them. */
@@ -130,6 +135,17 @@ describe('an exchange', () => {
     expect([socket.destroyed, connection.cutWhy]).toEqual([true, 'idle'])
   })
 
+  it('ends soon when the client has said its last word and nothing moves', () => {
+    const connection = connectionOf({ limits: { ...limits, exchangeIdleMs: 60_000 } })
+    connection.begin(activeOf())
+    connection.ended = true
+    connection.check(later(0))
+    connection.check(later(4500))
+    expect(socket.destroyed).toBe(false)
+    connection.check(later(5500))
+    expect([socket.destroyed, connection.cutWhy]).toEqual([true, null])
+  })
+
   it('is asked once a sweep, and never for silence between requests', () => {
     const connection = connectionOf()
     let checks = 0
@@ -142,7 +158,7 @@ describe('an exchange', () => {
 describe('the rest of a body that nobody wants', () => {
   it('is read for a moment', () => {
     const connection = connectionOf()
-    connection.drain(new Readable({ read: () => undefined }))
+    connection.drain()
     connection.check(later(4500))
     expect(socket.destroyed).toBe(false)
     connection.check(later(5500))
@@ -151,18 +167,16 @@ describe('the rest of a body that nobody wants', () => {
 
   it('is read to a bound', () => {
     const connection = connectionOf()
-    connection.drain(new Readable({ read: () => undefined }))
+    connection.drain()
     read = 17 * 1024 * 1024
     connection.check(later(0))
     expect(socket.destroyed).toBe(true)
   })
 
-  it('that has come to its end leaves the connection as it was', async () => {
+  it('that has come to its end leaves the connection as it was', () => {
     const connection = connectionOf()
-    const body = new Readable({ read: () => undefined })
-    connection.drain(body)
-    body.destroy()
-    await new Promise((resolve) => body.once('close', resolve))
+    connection.drain()
+    connection.drained(0)
     connection.check(later(900))
     expect(socket.destroyed).toBe(false)
   })

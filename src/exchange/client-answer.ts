@@ -1,0 +1,138 @@
+/**
+ * The answer to one request, written to the client: head, framing, body.
+ *
+ * Promises: framing is ours (the length the origin promised, or chunks, or for HTTP/1.0 the end of the connection); a head
+ * and a body that come together go out in one write; a head that comes alone goes out alone, at once.
+ */
+
+import type net from 'node:net'
+import { fieldValues, listTokens } from '../net/fields.ts'
+import type { RawHead } from '../net/request-head.ts'
+import type { ResponseHead } from '../net/response-head.ts'
+import type { Reply } from './reply.ts'
+
+/** The largest piece that is copied behind its head, or between its chunk's size and end, to save a write of its own. */
+const copiedBytesMax = 16_384
+
+type Framing = 'chunks' | 'close' | 'length' | 'none'
+
+export class ClientAnswer {
+  /** What the client was told; null: nothing so far. */
+  status: number | null = null
+  /** Nothing follows this answer on the connection. */
+  last: boolean
+  readonly #stream: net.Socket
+  readonly #bodiless: boolean
+  readonly #knowsChunks: boolean
+  #framing: Framing = 'none'
+  /** A head that waits for the first piece of its body, until the end of this tick. */
+  #head: string | null = null
+  #held: Buffer | null = null
+
+  constructor(stream: net.Socket, request: RawHead) {
+    this.#stream = stream
+    this.#bodiless = request.method === 'HEAD'
+    this.#knowsChunks = request.httpVersion === '1.1'
+    this.last = !staysOpen(request)
+  }
+
+  continue(): void {
+    this.#stream.write('HTTP/1.1 100 Continue\r\n\r\n')
+  }
+
+  start({ status, reason, fields }: ResponseHead): void {
+    let lines = ''
+    let length = false
+    for (let i = 0; i < fields.length; i += 2) {
+      const name = fields[i] ?? ''
+      if (name.length === 14 && name.toLowerCase() === 'content-length') {
+        // RFC 9110 §8.6: none with a 204.
+        if (status === 204) continue
+        length = true
+      }
+      lines += `${name}: ${fields[i + 1]}\r\n`
+    }
+    const bodiless = this.#bodiless || status === 204 || status === 304
+    this.#framing = bodiless ? 'none' : length ? 'length' : this.#knowsChunks ? 'chunks' : 'close'
+    if (this.#framing === 'chunks') lines += 'Transfer-Encoding: chunked\r\n'
+    if (this.#framing === 'close') this.last = true
+    this.status = status
+    this.#head = `HTTP/1.1 ${status} ${reason}\r\n${lines}${this.#connectionField()}\r\n`
+    process.nextTick(flush, this)
+  }
+
+  /** False: wait for the stream to drain. */
+  write(piece: Buffer): boolean {
+    if (this.#framing === 'none') return true
+    if (this.#head !== null && this.#held === null && piece.length <= copiedBytesMax) {
+      this.#held = piece
+      return true
+    }
+    this.flush()
+    if (this.#framing !== 'chunks') return this.#stream.write(piece)
+    if (piece.length <= copiedBytesMax) return this.#stream.write(chunkOf(piece), 'latin1')
+    this.#stream.cork()
+    this.#stream.write(`${piece.length.toString(16)}\r\n`, 'latin1')
+    this.#stream.write(piece)
+    const goOn = this.#stream.write('\r\n', 'latin1')
+    this.#stream.uncork()
+    return goOn
+  }
+
+  end(): void {
+    const text = this.#waiting() + (this.#framing === 'chunks' ? '0\r\n\r\n' : '')
+    if (text !== '') this.#stream.write(text, 'latin1')
+  }
+
+  /** What waits goes out. */
+  flush(): void {
+    const text = this.#waiting()
+    if (text !== '') this.#stream.write(text, 'latin1')
+  }
+
+  /** A whole answer of our own. */
+  send({ status, reason, fields, body }: Reply): void {
+    this.status = status
+    const bytes = Buffer.from(body)
+    let lines = ''
+    for (let i = 0; i < fields.length; i += 2) lines += `${fields[i]}: ${fields[i + 1]}\r\n`
+    const head = `HTTP/1.1 ${status} ${reason}\r\n${lines}Content-Length: ${bytes.length}\r\n${this.#connectionField()}\r\n`
+    this.#stream.write(this.#bodiless ? head : head + bytes.toString('latin1'), 'latin1')
+  }
+
+  #waiting(): string {
+    if (this.#head === null) return ''
+    const head = this.#head
+    const held = this.#held
+    this.#head = null
+    this.#held = null
+    if (held === null) return head
+    return head + (this.#framing === 'chunks' ? chunkOf(held) : held.toString('latin1'))
+  }
+
+  #connectionField(): string {
+    if (this.last) return 'Connection: close\r\n'
+    return this.#knowsChunks ? '' : 'Connection: keep-alive\r\n'
+  }
+}
+
+/** RFC 9112 §9.3. `Proxy-Connection` is what some clients say to proxies instead. */
+function staysOpen({ fields, httpVersion }: RawHead): boolean {
+  let said = httpVersion === '1.1'
+  for (const name of ['connection', 'proxy-connection'])
+    for (const value of fieldValues(fields, name))
+      for (const token of listTokens(value)) {
+        if (token === 'close') return false
+        if (token === 'keep-alive') said = true
+      }
+  return said
+}
+
+/** Empty pieces would be the end of the body. */
+function chunkOf(piece: Buffer): string {
+  return piece.length === 0 ? '' : `${piece.length.toString(16)}\r\n${piece.toString('latin1')}\r\n`
+}
+
+function flush(answer: ClientAnswer): void {
+  answer.flush()
+}

@@ -4,14 +4,15 @@
  * Promises: names are compared as lenient servers fold them (CVE-2025-64484), so no spelling of a place survives.
  */
 
-import { foldName } from '../net/fields.ts'
-import { type OutboundHead, outboundHead, withoutQueryParameters } from '../net/outbound-head.ts'
+import { FieldMemo } from '../net/field-memo.ts'
+import { type Fields, foldName } from '../net/fields.ts'
+import { forwardedFields, type OutboundHead, outboundHead, withoutQueryParameters } from '../net/outbound-head.ts'
 import type { RequestHead } from '../net/request-head.ts'
 import { isCredentialField, isCredentialParameter } from '../policy/foreign-credential.ts'
 import type { Owned } from './credential-kind.ts'
 
 /** Which of the client's places are not forwarded. */
-export type Strip = {
+export type StripRules = {
   /** Everything that looks like a credential. */
   readonly credentials: boolean
   readonly cookies: boolean
@@ -25,27 +26,39 @@ export type Stripped = {
   readonly drops: readonly string[]
 }
 
-export function strippedHead(request: RequestHead, strip: Strip): Stripped {
-  const drops = new Set<string>()
-  const fields = new Set(strip.owned.fields.map(spelling))
-  const parameters = new Set(strip.owned.parameters.map(spelling))
-  const isDoomedField = (name: string): boolean => {
-    const spelled = spelling(name)
-    const doomed =
-      fields.has(spelled) ||
-      (strip.cookies && /^cookie2?$/.test(spelled)) ||
-      (strip.credentials && (isCredentialField(name) || isCredentialField(spelled)))
-    if (doomed) drops.add(spelled)
-    return doomed
+/** Made once for each set of rules, used for every request. */
+export type Strip = (request: RequestHead) => Stripped
+
+export function createStrip({ credentials, cookies, owned }: StripRules): Strip {
+  const ownFields = new Set(owned.fields.map(spelling))
+  const ownParameters = new Set(owned.parameters.map(spelling))
+  const isDoomedField = (name: string, spelled: string): boolean =>
+    ownFields.has(spelled) ||
+    (cookies && /^cookie2?$/.test(spelled)) ||
+    (credentials && (isCredentialField(name) || isCredentialField(spelled)))
+  const kept = new FieldMemo((fields: Fields) => {
+    const drops = new Set<string>()
+    const forwarded = forwardedFields(fields, (name) => {
+      const spelled = spelling(name)
+      const doomed = isDoomedField(name, spelled)
+      if (doomed) drops.add(spelled)
+      return doomed
+    })
+    return { forwarded, drops: [...drops] }
+  })
+  return (request) => {
+    const { forwarded, drops } = kept.of(request.fields)
+    const head = outboundHead(request, forwarded)
+    if (request.query === null) return { head, drops }
+    const parameters: string[] = []
+    const stripped = withoutQueryParameters(head, (name) => {
+      const spelled = spelling(name)
+      const doomed = ownParameters.has(spelled) || (credentials && isCredentialParameter(name))
+      if (doomed) parameters.push(`?${spelled}`)
+      return doomed
+    })
+    return { head: stripped, drops: [...new Set([...drops, ...parameters])] }
   }
-  const isDoomedParameter = (name: string): boolean => {
-    const spelled = spelling(name)
-    const doomed = parameters.has(spelled) || (strip.credentials && isCredentialParameter(name))
-    if (doomed) drops.add(`?${spelled}`)
-    return doomed
-  }
-  const head = withoutQueryParameters(outboundHead(request, isDoomedField), isDoomedParameter)
-  return { head, drops: [...drops] }
 }
 
 /** `HTTP_AUTHORIZATION`, `Authorization_` and `authorization` reach the same variable of a CGI-like server. */

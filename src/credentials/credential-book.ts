@@ -62,12 +62,16 @@ export class CredentialBook {
   }
 
   /** The secret as it is now; null when there is none to be had. */
-  async secretOf(name: string): Promise<Secret | null> {
+  secretOf(name: string): Promise<Secret | null> | Secret | null {
     const entry = this.#entries.get(name)
     if (entry === undefined) return null
-    const secret = await entry.source.read()
+    const read = entry.source.read()
+    return read instanceof Promise ? read.then((secret) => this.#tell(entry, secret)) : this.#tell(entry, read)
+  }
+
+  #tell(entry: Entry, secret: Secret | null): Secret | null {
     const problem = secret === null ? (entry.source.problem() ?? 'is not available') : null
-    if (problem !== entry.told) this.#log(`credential ${name}: ${problem ?? 'available again'}`)
+    if (problem !== entry.told) this.#log(`credential ${entry.credential.name}: ${problem ?? 'available again'}`)
     entry.told = problem
     return secret
   }

@@ -10,9 +10,10 @@ import type { RequestHead } from '../net/request-head.ts'
 import type { RequestPermit } from '../policy/decide-request.ts'
 import { type Deny, deny } from '../policy/decision.ts'
 import { matchesPattern } from '../policy/domain-pattern.ts'
-import { strippedHead } from './client-credentials.ts'
+import { createStrip, type Strip } from './client-credentials.ts'
 import type { CredentialBook } from './credential-book.ts'
 import type { Credential } from './credential-schema.ts'
+import type { Secret } from './secret.ts'
 
 type Equipped = {
   readonly kind: 'equipped'
@@ -26,17 +27,49 @@ type Equipped = {
 /** What equipping asks of a session: which configured credential fills each one that its policy names. */
 type Bindings = { readonly credentials: ReadonlyMap<string, string> }
 
-export type CredentialEquip = (permit: RequestPermit, session: Bindings) => Promise<Deny | Equipped>
+/** A promise only where the secret is not at hand. */
+export type CredentialEquip = (permit: RequestPermit, session: Bindings) => Deny | Equipped | Promise<Deny | Equipped>
 
 const nothingOwned = { fields: [], parameters: [] }
 
+/** Where no credential is put on: whether the client's own stay behind, and its cookies. */
+const bare = {
+  all: createStrip({ credentials: false, cookies: false, owned: nothingOwned }),
+  withoutCookies: createStrip({ credentials: false, cookies: true, owned: nothingOwned }),
+  withoutCredentials: createStrip({ credentials: true, cookies: false, owned: nothingOwned }),
+  withoutEither: createStrip({ credentials: true, cookies: true, owned: nothingOwned }),
+}
+
+function bareStrip({ foreignCredentials, pinned }: RequestPermit): Strip {
+  if (foreignCredentials === 'strip') return pinned ? bare.withoutEither : bare.withoutCredentials
+  return pinned ? bare.withoutCookies : bare.all
+}
+
 export function createEquip(book: CredentialBook): CredentialEquip {
-  return async (permit, session) => {
+  const strips = new Map<Credential, Strip>()
+  const stripFor = (credential: Credential): Strip => {
+    const known = strips.get(credential)
+    if (known !== undefined) return known
+    const made = createStrip({ credentials: true, cookies: true, owned: credential.presentation.owns })
+    strips.set(credential, made)
+    return made
+  }
+  const apply = (credential: Credential, { head, rule }: RequestPermit, secret: Secret | null): Deny | Equipped => {
+    if (secret === null)
+      return deny('secret_unavailable', `the secret of ${credential.name} cannot be had`, rule?.id ?? null)
+    const stripped = stripFor(credential)(head)
+    return {
+      kind: 'equipped',
+      head: credential.presentation.apply(stripped.head, secret),
+      used: [credential.name],
+      drops: stripped.drops,
+    }
+  }
+  return (permit, session) => {
     const slot = permit.credential
     if (slot === null) {
-      const credentials = permit.foreignCredentials === 'strip'
-      const stripped = strippedHead(permit.head, { credentials, cookies: permit.pinned, owned: nothingOwned })
-      return { kind: 'equipped', ...stripped, used: [] }
+      const { head, drops } = bareStrip(permit)(permit.head)
+      return { kind: 'equipped', head, drops, used: [] }
     }
     const rule = permit.rule?.id ?? null
     const name = session.credentials.get(slot)
@@ -44,11 +77,10 @@ export function createEquip(book: CredentialBook): CredentialEquip {
     if (credential === undefined) return deny('secret_unavailable', `nothing fills the credential ${slot}`, rule)
     const refused = refuse(credential, permit.head, rule)
     if (refused !== null) return refused
-    const secret = await book.secretOf(credential.name)
-    if (secret === null) return deny('secret_unavailable', `the secret of ${credential.name} cannot be had`, rule)
-    const { owns, apply } = credential.presentation
-    const { head, drops } = strippedHead(permit.head, { credentials: true, cookies: true, owned: owns })
-    return { kind: 'equipped', head: apply(head, secret), used: [credential.name], drops }
+    const secret = book.secretOf(credential.name)
+    return secret instanceof Promise
+      ? secret.then((value) => apply(credential, permit, value))
+      : apply(credential, permit, secret)
   }
 }
 

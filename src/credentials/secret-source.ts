@@ -9,8 +9,8 @@ import type { TSchema } from 'typebox'
 import type { Secret, SecretRules } from './secret.ts'
 
 export type SecretSource = {
-  /** Null: not available, and `problem` says why. Never rejects. */
-  readonly read: () => Promise<Secret | null>
+  /** Null: not available, and `problem` says why. Never rejects; a promise only where the value is not at hand. */
+  readonly read: () => Promise<Secret | null> | Secret | null
   /** For the operator, after the last read; null when it gave a secret. */
   readonly problem: () => string | null
   readonly close: () => void

@@ -6,6 +6,7 @@
  */
 
 import type net from 'node:net'
+import { FieldMemo } from '../net/field-memo.ts'
 import { fieldValues, listTokens } from '../net/fields.ts'
 import type { RawHead } from '../net/request-head.ts'
 import type { ResponseHead } from '../net/response-head.ts'
@@ -118,15 +119,15 @@ export class ClientAnswer {
 
 /** RFC 9112 §9.3. `Proxy-Connection` is what some clients say to proxies instead. */
 function staysOpen({ fields, httpVersion }: RawHead): boolean {
-  let said = httpVersion === '1.1'
-  for (const name of ['connection', 'proxy-connection'])
-    for (const value of fieldValues(fields, name))
-      for (const token of listTokens(value)) {
-        if (token === 'close') return false
-        if (token === 'keep-alive') said = true
-      }
-  return said
+  const { close, keepAlive } = connectionTokens.of(fields)
+  return !close && (keepAlive || httpVersion === '1.1')
 }
+
+const connectionTokens = new FieldMemo((fields) => {
+  const values = [...fieldValues(fields, 'connection'), ...fieldValues(fields, 'proxy-connection')]
+  const tokens = values.flatMap(listTokens)
+  return { close: tokens.includes('close'), keepAlive: tokens.includes('keep-alive') }
+})
 
 /** Empty pieces would be the end of the body. */
 function chunkOf(piece: Buffer): string {

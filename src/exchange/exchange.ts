@@ -36,7 +36,7 @@ export class Exchange implements ActiveExchange, ResponseWriter {
   readonly incoming: Incoming
   readonly #rooms: Rooms
   readonly #answer: ClientAnswer
-  #onAbandon: (() => void) | null = null
+  #forwarding: { readonly abandon: () => void } | null = null
   #onDrain: (() => void) | null = null
   #interruption: Deny | null = null
   #left = false
@@ -59,9 +59,9 @@ export class Exchange implements ActiveExchange, ResponseWriter {
     return this.#left
   }
 
-  /** Called at most once, when the client leaves or the connection interrupts. */
-  onAbandon(listener: () => void): void {
-    this.#onAbandon = listener
+  /** Given up at most once, when the client leaves or the connection interrupts. */
+  onAbandon(forwarding: { readonly abandon: () => void }): void {
+    this.#forwarding = forwarding
     if (this.#left || this.#interruption !== null) this.#abandon()
   }
 
@@ -157,8 +157,8 @@ export class Exchange implements ActiveExchange, ResponseWriter {
   }
 
   #abandon(): void {
-    const listener = this.#onAbandon
-    this.#onAbandon = null
-    listener?.()
+    const forwarding = this.#forwarding
+    this.#forwarding = null
+    forwarding?.abandon()
   }
 }

@@ -82,7 +82,7 @@ export class Facts {
     const { startedAt } = this
     return {
       event,
-      time: new Date(this.wallStart).toISOString(),
+      time: textOfTime(this.wallStart),
       decisionId: this.decisionId,
       session: this.session?.id ?? null,
       labels: this.session?.current.labels ?? noLabels,
@@ -146,6 +146,14 @@ function wordsOf(outcome: Outcome, wouldDeny: Deny | null): Words {
     case 'fault':
       return { said: 'fault', reason: null, detail: describe(outcome.error) }
   }
+}
+
+/** Many exchanges begin in the same millisecond. */
+let lastTime = { milliseconds: 0, text: '1970-01-01T00:00:00.000Z' }
+
+function textOfTime(milliseconds: number): string {
+  if (milliseconds !== lastTime.milliseconds) lastTime = { milliseconds, text: new Date(milliseconds).toISOString() }
+  return lastTime.text
 }
 
 const noLabels: Readonly<Record<string, string>> = Object.freeze({})

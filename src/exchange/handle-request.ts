@@ -1,6 +1,7 @@
 /** One request, door to door. Whatever happens inside, it is answered once and recorded once. */
 
 import { setTimeout as delay } from 'node:timers/promises'
+import { FieldMemo } from '../net/field-memo.ts'
 import { fieldValues } from '../net/fields.ts'
 import { decideHost } from '../policy/decide-host.ts'
 import { decideRequest } from '../policy/decide-request.ts'
@@ -13,6 +14,7 @@ import { Exchange, type Incoming } from './exchange.ts'
 import { Facts } from './facts.ts'
 import { interrupted, type Outcome } from './outcome.ts'
 import type { Rooms } from './rooms.ts'
+import type { Soon } from './soon.ts'
 
 export async function handleRequest(rooms: Rooms, connection: Connection, incoming: Incoming): Promise<void> {
   const exchange = new Exchange(rooms, connection, incoming, beginFacts(rooms, connection, 'request'))
@@ -21,7 +23,8 @@ export async function handleRequest(rooms: Rooms, connection: Connection, incomi
   learnTrust(rooms, connection)
   let outcome: Outcome
   try {
-    outcome = await walk(rooms, exchange)
+    const soon = walk(rooms, exchange)
+    outcome = soon instanceof Promise ? await soon : soon
   } catch (error) {
     outcome = { kind: 'fault', error }
   }
@@ -92,7 +95,7 @@ export function finishFacts(rooms: Rooms, facts: Facts, outcome: Outcome, status
   counters.bytesDown += facts.bytesDown
 }
 
-async function walk(rooms: Rooms, exchange: Exchange): Promise<Outcome> {
+function walk(rooms: Rooms, exchange: Exchange): Soon<Outcome> {
   const { connection, facts } = exchange
   const { head, raw } = exchange.incoming
   const { place, refusal } = connection.start
@@ -129,11 +132,13 @@ async function walk(rooms: Rooms, exchange: Exchange): Promise<Outcome> {
   return deliver(rooms, exchange, who.permit, session, what.permit)
 }
 
+const proxyCredentials = new FieldMemo((fields) => fieldValues(fields, 'proxy-authorization'))
+
 /** Inside a tunnel the session is the one that opened it; a token sent in there selects nothing. */
 export function identify(rooms: Rooms, connection: Connection, fields: readonly string[]): Decision<LiveSession> {
   const { bound, client, listenerSession } = connection.start
   if (bound === null) {
-    const authorization = fieldValues(fields, 'proxy-authorization')
+    const authorization = proxyCredentials.of(fields)
     const known = connection.proven(authorization, rooms.now())
     if (known !== null) return allow(known)
     const who = rooms.identify({ authorization, listenerSession, source: client })

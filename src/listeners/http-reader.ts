@@ -8,7 +8,7 @@
 import type net from 'node:net'
 import { type BodySource, RequestBody } from '../exchange/request-body.ts'
 import { type BodyDecoder, createBodyDecoder } from '../net/body-decoder.ts'
-import { canBecomeHead, parseHeadText } from '../net/head-text.ts'
+import { canBecomeHead, HeadTexts } from '../net/head-text.ts'
 import {
   type HeadPlace,
   type HeadProblem,
@@ -46,6 +46,7 @@ export class HttpReader implements BodySource {
   readonly #place: HeadPlace
   readonly #headBytesMax: number
   readonly #listener: HttpListener
+  readonly #heads = new HeadTexts()
   /** Read from the stream, and not yet by anybody. */
   #unread: Buffer | null
   #decoder: BodyDecoder | null = null
@@ -208,7 +209,7 @@ export class HttpReader implements BodySource {
       return canBecomeHead(unread.toString('latin1', start))
         ? false
         : this.#badHead('what has come is no HTTP/1.1 head')
-    const raw = parseHeadText(unread.toString('latin1', start, end + 2))
+    const raw = this.#heads.parse(unread.toString('latin1', start, end + 2))
     if ('kind' in raw) return this.#badHead(raw.detail)
     this.#keep(unread, end + 4)
     this.#busy = true

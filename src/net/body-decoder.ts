@@ -121,7 +121,8 @@ class ChunkedDecoder implements BodyDecoder {
         if (line === '') this.#part = 'size'
         else this.#break('a chunk is longer than its size', at)
         return
-      default:
+      case 'data':
+      case 'trailers':
         this.#endTrailer(line, at)
     }
   }

@@ -5,6 +5,8 @@
  * controls, a second space in the request line: each is read differently by some server behind us, so each is refused.
  */
 
+import { noteRepeated } from './field-memo.ts'
+import type { Fields } from './fields.ts'
 import { type HeadProblem, malformed, type RawHead } from './request-head.ts'
 
 // What a method or a target may hold is for `request-head.ts` to say, in a better sentence.
@@ -13,15 +15,26 @@ const requestLine = /^([!-~]+) ([!-~\x80-\xff]+) HTTP\/1\.([01])$/
 // A name is a token with the colon right behind it; a value is visible text, spaces and tabs (RFC 9110 §5.5).
 const fieldLines = /^(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*\r\n)*$/
 
-/** `text` is the head with the end of its last line, without the empty line behind it; bytes as latin1. */
-export function parseHeadText(text: string): RawHead | HeadProblem {
-  const lineEnd = text.indexOf('\r\n')
-  const line = requestLine.exec(text.slice(0, lineEnd))
-  if (line === null) return malformed('the request line is not "METHOD target HTTP/1.1"')
-  const lines = text.slice(lineEnd + 2)
-  if (!fieldLines.test(lines)) return malformed('a field line is not "name: value"')
-  const [, method = '', target = '', minor] = line
-  return { method, target, httpVersion: `1.${minor}`, fields: fieldsOf(lines) }
+/** Reads the heads of one connection: a client that repeats its fields word for word is given the same list again. */
+export class HeadTexts {
+  #lines: string | null = null
+  #fields: Fields = []
+
+  /** `text` is the head with the end of its last line, without the empty line behind it; bytes as latin1. */
+  parse(text: string): RawHead | HeadProblem {
+    const lineEnd = text.indexOf('\r\n')
+    const line = requestLine.exec(text.slice(0, lineEnd))
+    if (line === null) return malformed('the request line is not "METHOD target HTTP/1.1"')
+    const lines = text.slice(lineEnd + 2)
+    if (lines === this.#lines) noteRepeated(this.#fields)
+    else if (!fieldLines.test(lines)) return malformed('a field line is not "name: value"')
+    else {
+      this.#lines = lines
+      this.#fields = fieldsOf(lines)
+    }
+    const [, method = '', target = '', minor] = line
+    return { method, target, httpVersion: minor === '1' ? '1.1' : '1.0', fields: this.#fields }
+  }
 }
 
 /** Of what has come so far of a head: whether it can still become one. */

@@ -6,7 +6,7 @@
  */
 
 import { hostField } from './authority.ts'
-import { foldName, isHopByHop } from './fields.ts'
+import { type Fields, foldName, isHopByHop } from './fields.ts'
 import { withoutParameters } from './query.ts'
 import { type BodyFraming, nominatedFields, type RequestHead } from './request-head.ts'
 
@@ -39,13 +39,24 @@ const plainName = /^[a-z0-9-]*$/
 
 export type FieldFilter = (lowerName: string, value: string) => boolean
 
+/** What of a client's fields may go on. The class does not leave this file: nothing else can stand in its place. */
+class ForwardedFields {
+  readonly #made = true
+  readonly pairs: readonly string[]
+  constructor(pairs: readonly string[]) {
+    this.pairs = pairs
+    void this.#made
+  }
+}
+export type { ForwardedFields }
+
 /** `drop` says which further fields of the client stay behind (its credentials, its cookies). */
-export function outboundHead(head: RequestHead, drop: FieldFilter): OutboundHead {
-  const nominated = nominatedFields(head.fields)
+export function forwardedFields(received: Fields, drop: FieldFilter): ForwardedFields {
+  const nominated = nominatedFields(received)
   const fields: string[] = []
-  for (let i = 0; i < head.fields.length; i += 2) {
-    const name = head.fields[i] ?? ''
-    const value = head.fields[i + 1] ?? ''
+  for (let i = 0; i < received.length; i += 2) {
+    const name = received[i] ?? ''
+    const value = received[i + 1] ?? ''
     const lower = name.toLowerCase()
     // Servers that map fields to variables read `Transfer_Encoding` as if it were spelled right.
     const folded = plainName.test(lower) ? lower : foldName(lower)
@@ -53,8 +64,13 @@ export function outboundHead(head: RequestHead, drop: FieldFilter): OutboundHead
     if (folded.startsWith('x-egress-') || folded.startsWith('x-forwarded-') || drop(lower, value)) continue
     fields.push(name, value)
   }
+  return new ForwardedFields(fields)
+}
+
+export function outboundHead(head: RequestHead, fields: ForwardedFields): OutboundHead {
   const target = head.query === null ? head.path : `${head.path}?${head.query}`
-  return { method: head.method, target, host: hostField(head.authority, head.scheme), fields, body: head.body }
+  const host = hostField(head.authority, head.scheme)
+  return { method: head.method, target, host, fields: fields.pairs, body: head.body }
 }
 
 /** With the field set to one value, whatever stood there under that name, in any case, before. */
@@ -63,10 +79,13 @@ export function withField(head: OutboundHead, name: string, value: string): Outb
 }
 
 export function withoutFields(head: OutboundHead, names: readonly string[]): OutboundHead {
-  const lowered = new Set(names.map((name) => name.toLowerCase()))
+  const lowered = names.map((name) => name.toLowerCase())
   const fields: string[] = []
   for (let i = 0; i < head.fields.length; i += 2) {
-    if (!lowered.has((head.fields[i] ?? '').toLowerCase())) fields.push(head.fields[i] ?? '', head.fields[i + 1] ?? '')
+    const name = head.fields[i] ?? ''
+    // Most names are not even as long as one of these.
+    if (!lowered.some((one) => one.length === name.length && one === name.toLowerCase()))
+      fields.push(name, head.fields[i + 1] ?? '')
   }
   return { ...head, fields }
 }

@@ -16,6 +16,7 @@ import {
   hostField,
   sameAuthority,
 } from './authority.ts'
+import { FieldMemo } from './field-memo.ts'
 import { type Fields, isHopByHop, listTokens } from './fields.ts'
 import { parseHost } from './host.ts'
 
@@ -93,7 +94,7 @@ export function parseRequestHead(raw: RawHead, place: HeadPlace): RequestHead | 
   if (!forwardable.has(raw.method)) return malformed('method is not one this proxy forwards')
   const target = parseTarget(raw.target, place)
   if (target.kind === 'problem') return target
-  const scan = scanFields(raw.fields)
+  const scan = scans.of(raw.fields)
   if (scan.kind === 'problem') return scan
   if (scan.chunked && raw.httpVersion === '1.0') return malformed('Transfer-Encoding in HTTP/1.0') // RFC 9112 §6.1
 
@@ -170,7 +171,22 @@ function namesTarget(field: string, { authority, scheme }: Target): boolean {
   return field === authority.text || field === hostField(authority, scheme)
 }
 
+/** Authorities as they were written: a client asks for the same few again and again. */
+const writtenAuthorities = new Map<string, Authority>()
+const writtenAuthoritiesMax = 1024
+
 function parseUriAuthority(text: string): Authority | null {
+  const known = writtenAuthorities.get(text)
+  if (known !== undefined) return known
+  const parsed = readUriAuthority(text)
+  if (parsed !== null) {
+    if (writtenAuthorities.size >= writtenAuthoritiesMax) writtenAuthorities.clear()
+    writtenAuthorities.set(text, parsed)
+  }
+  return parsed
+}
+
+function readUriAuthority(text: string): Authority | null {
   const bare = parseHost(text)
   if (bare !== null) return authorityOf(bare, defaultPort.http)
   const colon = text.lastIndexOf(':')
@@ -188,6 +204,8 @@ type Scan = {
   readonly upgradeWebSocket: boolean
   readonly connectionUpgrade: boolean
 }
+
+const scans = new FieldMemo(scanFields)
 
 // Values are compared by `/…/i`, which folds ASCII only; `toLowerCase` would read the Kelvin sign as a `k`.
 function scanFields(fields: Fields): Scan | HeadProblem {

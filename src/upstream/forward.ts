@@ -22,7 +22,7 @@ export type ResponseWriter = {
   readonly onDrain: (listener: () => void) => void
 }
 
-type Forwarded = {
+export type Forwarded = {
   readonly end: { readonly kind: 'abandoned' } | { readonly kind: 'completed'; readonly status: number } | Failure
   readonly started: boolean
   readonly bytesUp: number
@@ -41,6 +41,8 @@ export type ForwardRequest = {
   readonly cookies: 'pass' | 'strip'
   /** Told of the bytes of each read. */
   readonly relayed: (bytes: number) => void
+  /** Called exactly once. */
+  readonly onEnd: (forwarded: Forwarded) => void
 }
 
 /** More 1xx than any server sends are a flood. */
@@ -48,9 +50,8 @@ const informationalMax = 10
 
 const repeatable: ReadonlySet<string> = new Set(['DELETE', 'GET', 'HEAD', 'OPTIONS', 'PROPFIND', 'PUT', 'QUERY'])
 
-class Forwarding implements Dispatcher.DispatchHandler {
+class Forwarding implements Dispatcher.DispatchHandler, Forward {
   readonly #request: ForwardRequest
-  readonly #settle: (forwarded: Forwarded) => void
   #controller: Dispatcher.DispatchController | null = null
   #status = 0
   #informational = 0
@@ -62,9 +63,8 @@ class Forwarding implements Dispatcher.DispatchHandler {
   #sentAt: number | null = null
   #answeredAt: number | null = null
 
-  constructor(request: ForwardRequest, settle: (forwarded: Forwarded) => void) {
+  constructor(request: ForwardRequest) {
     this.#request = request
-    this.#settle = settle
     request.writer.onDrain(() => this.#controller?.resume())
   }
 
@@ -173,7 +173,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
   #finish(end: Forwarded['end']): void {
     if (this.#settled) return
     this.#settled = true
-    this.#settle({
+    this.#request.onEnd({
       end,
       started: this.#status !== 0,
       bytesUp: this.#bytesUp,
@@ -184,13 +184,13 @@ class Forwarding implements Dispatcher.DispatchHandler {
   }
 }
 
-export type Forward = { readonly done: Promise<Forwarded>; readonly abandon: () => void }
+/** Something on its way that may be given up. */
+type Forward = { readonly abandon: () => void }
 
 export function forward(request: ForwardRequest): Forward {
-  const { promise: done, resolve } = Promise.withResolvers<Forwarded>()
-  const forwarding = new Forwarding(request, resolve)
+  const forwarding = new Forwarding(request)
   forwarding.dispatch(request.pool.pool)
-  return { done, abandon: () => forwarding.abandon() }
+  return forwarding
 }
 
 /** Undici's type knows fewer methods than HTTP has; the token was checked against our own closed list. */

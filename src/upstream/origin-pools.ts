@@ -145,6 +145,8 @@ export class SessionPools {
   readonly #options: PoolOptions
   readonly #secureContext: tls.SecureContext
   readonly #pools = new Map<string, OriginPool>()
+  /** The key at the end of the order. */
+  #latest = ''
 
   constructor(options: PoolOptions, secureContext: tls.SecureContext) {
     this.#options = options
@@ -156,6 +158,8 @@ export class SessionPools {
     const known = this.#pools.get(text)
     if (known !== undefined) {
       known.permit = key.permit
+      if (text === this.#latest) return known
+      this.#latest = text
       // To the end of the order, so that the first is the one used least recently.
       this.#pools.delete(text)
       this.#pools.set(text, known)
@@ -171,12 +175,14 @@ export class SessionPools {
     }
     const made = new OriginPool(key, this.#options, this.#secureContext)
     this.#pools.set(text, made)
+    this.#latest = text
     return made
   }
 
   destroy(): void {
     for (const pool of this.#pools.values()) pool.destroy()
     this.#pools.clear()
+    this.#latest = ''
   }
 }
 

@@ -91,7 +91,7 @@ describe('the file source', () => {
     const path = join(parent, 'many')
     writeFileSync(path, value('a'))
     const { source } = openFile(path)
-    const secrets = await Promise.all(Array.from({ length: 50 }, () => source.read()))
+    const secrets = await Promise.all(Array.from({ length: 50 }, async () => source.read()))
     expect(new Set(secrets).size).toBe(1)
   })
 

@@ -21,7 +21,7 @@ export const envSource: SecretSourceKind = {
           last = { value, secret: value === undefined ? 'is not set' : parseSecret(value, rules) }
         const { secret } = last
         problem = typeof secret === 'string' ? `variable ${name} ${secret}` : null
-        return Promise.resolve(typeof secret === 'string' ? null : secret)
+        return typeof secret === 'string' ? null : secret
       },
       problem: () => problem,
       close: () => undefined,

@@ -1,0 +1,7 @@
+/** A value that is often here already: waited for only where it is not, because each wait costs every request. */
+
+export type Soon<Value> = Promise<Value> | Value
+
+export function andThen<From, To>(soon: Soon<From>, next: (value: From) => Soon<To>): Soon<To> {
+  return soon instanceof Promise ? soon.then((value) => next(value)) : next(soon)
+}

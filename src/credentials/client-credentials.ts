@@ -20,7 +20,7 @@ export type StripRules = {
   readonly owned: Owned
 }
 
-export type Stripped = {
+type Stripped = {
   readonly head: OutboundHead
   /** Folded names of what stayed behind; never a value. */
   readonly drops: readonly string[]

@@ -2,6 +2,6 @@
 
 export type Soon<Value> = Promise<Value> | Value
 
-export function andThen<From, To>(soon: Soon<From>, next: (value: From) => Soon<To>): Soon<To> {
-  return soon instanceof Promise ? soon.then((value) => next(value)) : next(soon)
+export function andThen<From, To>(soon: Soon<From>, go: (value: From) => Soon<To>): Soon<To> {
+  return soon instanceof Promise ? soon.then((value) => go(value)) : go(soon)
 }

@@ -52,6 +52,11 @@ export function auditLine(record: ExchangeRecord): string {
   return isPrintableAscii(json) ? json : json.replace(/[\u007f-\uffff]/g, escape)
 }
 
+/** A line that `auditLine` made. */
+export function parseAuditLine(line: string): ExchangeRecord {
+  return JSON.parse(line) as ExchangeRecord
+}
+
 // JSON.stringify escapes the C0 controls and lone surrogates itself. DEL and the C1 controls are legal in JSON and still
 // move a terminal's cursor. Asked this way because an expression over the whole line costs as much as writing it.
 function isPrintableAscii(json: string): boolean {

@@ -26,7 +26,8 @@ export type AuditLogOptions = {
 export type AuditLog = {
   /** False: nothing new may be allowed, it could not be recorded. */
   readonly accepting: () => boolean
-  readonly append: (record: ExchangeRecord) => void
+  /** `line` is the record as `auditLine` says it. */
+  readonly append: (record: ExchangeRecord, line: string) => void
   /** Tries to write everything that is queued, and resolves when that was done or has failed. */
   readonly flush: () => Promise<void>
   readonly stats: () => { readonly dropped: number; readonly queuedBytes: number; readonly blocked: boolean }
@@ -59,9 +60,8 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
   let timerDelayMs = 0
   let writing: Promise<void> | null = null
 
-  function append(record: ExchangeRecord): void {
+  function append(record: ExchangeRecord, line: string): void {
     if (queue.bytes() >= options.queueBytesMax && summed.add(record)) return
-    const line = auditLine(record)
     if (isClosed || queue.bytes() + line.length > options.queueBytesMax * reserveFactor) {
       dropped += record.repeated
       return

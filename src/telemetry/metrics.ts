@@ -6,9 +6,10 @@
  * key, and the Prometheus library is handed their values only when somebody asks.
  */
 
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { ExchangeRecord } from '../exchange/record.ts'
 import { knownMethods } from '../net/request-head.ts'
+import { Durations } from './durations.ts'
 import { type Child, createLabelledCounter, type LabelledCounter } from './labelled-counter.ts'
 import { type MetricName, metricsTable } from './metrics-table.ts'
 
@@ -106,9 +107,9 @@ export function createMetrics(options: MetricsOptions): Metrics {
       children.bytesDown.value += record.bytesDown
       countCredentials(counters, record)
       const { total, decide, connect } = record.durations
-      if (record.kind === 'request') histograms.request.observe(total / 1000)
-      if (decide !== null) histograms.decide.observe(decide / 1000)
-      if (connect !== null) histograms.connect.observe(connect / 1000)
+      if (record.kind === 'request') histograms.request.add(total / 1000)
+      if (decide !== null) histograms.decide.add(decide / 1000)
+      if (connect !== null) histograms.connect.add(connect / 1000)
     },
     policyReload: (result) => {
       counters.reloads.child(result).value++
@@ -189,8 +190,8 @@ function counter(registry: Registry, name: MetricName, collect?: (this: Counter)
   return new Counter({ ...described(registry, name), ...(collect === undefined ? {} : { collect }) })
 }
 
-function histogram(registry: Registry, name: keyof typeof buckets): Histogram {
-  return new Histogram({ ...described(registry, name), buckets: [...buckets[name]] })
+function histogram(registry: Registry, name: keyof typeof buckets): Durations {
+  return new Durations({ name, help: metricsTable[name].help, buckets: buckets[name], registers: [registry] })
 }
 
 function described(registry: Registry, name: MetricName) {

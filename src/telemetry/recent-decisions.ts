@@ -5,6 +5,8 @@
  */
 
 import type { ExchangeRecord, RecordOutcome } from '../exchange/record.ts'
+import { parseAuditLine } from './audit-line.ts'
+import { RecentLines } from './recent-lines.ts'
 
 /** Undefined: no condition. */
 export type DecisionFilter = {
@@ -22,34 +24,40 @@ export type DecisionFilter = {
 type DecisionListener = (record: ExchangeRecord) => void
 
 export type RecentDecisions = {
-  readonly append: (record: ExchangeRecord) => void
+  /** `line` is the record as the audit log says it. */
+  readonly append: (record: ExchangeRecord, line: string) => void
   /** Newest first. */
   readonly list: (filter?: DecisionFilter) => ExchangeRecord[]
   /** Calls back for every record from now on, until the function it returns is called. */
   readonly subscribe: (listener: DecisionListener) => () => void
 }
 
+/** Twice what the usual number of records takes. */
+const bytesMax = 16 * 1024 * 1024
+
 export function createRecentDecisions(options: { readonly recordsMax: number }): RecentDecisions {
-  const ring: ExchangeRecord[] = []
+  const lines = new RecentLines({ linesMax: options.recordsMax, bytesMax })
   const listeners = new Set<DecisionListener>()
-  let next = 0
 
   return {
-    append: (record) => {
+    append: (record, line) => {
       // An `open` record is news for those who watch; kept as well it would be the same exchange twice.
-      if (record.event === 'final') {
-        ring[next] = record
-        next = (next + 1) % options.recordsMax
-      }
+      if (record.event === 'final') lines.add(line)
       for (const listener of listeners) notify(listener, record)
     },
     list: (filter = {}) => {
       const since = filter.since === undefined ? null : Date.parse(filter.since)
       const found: ExchangeRecord[] = []
-      const limit = filter.limit ?? ring.length
-      for (let back = 1; back <= ring.length && found.length < limit; back++) {
-        const record = ring[(next - back + ring.length) % ring.length]
-        if (record !== undefined && matches(record, filter, since)) found.push(record)
+      const limit = filter.limit ?? options.recordsMax
+      // What must stand in a line that matches; most lines are then not parsed.
+      const needles = [filter.session, filter.host, filter.outcome].flatMap((text) =>
+        text === undefined ? [] : [JSON.stringify(text)],
+      )
+      for (const line of lines.newest()) {
+        if (found.length >= limit) break
+        if (!needles.every((needle) => line.includes(needle))) continue
+        const record = parseAuditLine(line)
+        if (matches(record, filter, since)) found.push(record)
       }
       return found
     },

@@ -6,6 +6,7 @@
  */
 
 import type { ExchangeRecord, RecordSink } from '../exchange/record.ts'
+import { auditLine } from './audit-line.ts'
 import type { AuditLog } from './audit-log.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
@@ -18,15 +19,18 @@ export type RecordSinks = {
   readonly log: Pick<Log, 'debug' | 'error' | 'info' | 'warn'>
 }
 
+type Sink = (record: ExchangeRecord, line: string) => void
+
 export function createRecordSink({ audit, metrics, recent, log }: RecordSinks): RecordSink {
   // The audit log first: what is counted or shown is on its way to the file already.
-  const sinks = [audit.append, metrics.observe, recent.append, (record: ExchangeRecord) => logRecord(log, record)]
+  const sinks: readonly Sink[] = [audit.append, metrics.observe, recent.append, (record) => logRecord(log, record)]
   return {
     accepting: audit.accepting,
     append: (record) => {
+      const line = auditLine(record)
       for (const sink of sinks) {
         try {
-          sink(record)
+          sink(record, line)
         } catch (error) {
           report(log, error, record)
         }
@@ -58,6 +62,8 @@ const levels = {
 function logRecord(log: RecordSinks['log'], record: ExchangeRecord): void {
   if (record.event !== 'final') return
   const { decisionId, session, host, port, method, reason, status, detail, repeated } = record
+  const fields = { decisionId, session, host, port, method, reason, status }
+  const plain = detail === null && repeated === 1
   const more = { ...(detail === null ? {} : { detail }), ...(repeated > 1 ? { repeated } : {}) }
-  log[levels[record.outcome]]({ decisionId, session, host, port, method, reason, status, ...more }, record.outcome)
+  log[levels[record.outcome]](plain ? fields : { ...fields, ...more }, record.outcome)
 }

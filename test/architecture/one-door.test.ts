@@ -19,7 +19,7 @@ const packageDoors: Readonly<Record<string, readonly string[] | 'everywhere'>> =
   'lru-cache': 'everywhere',
   minimatch: ['policy/path-pattern.ts'],
   pino: ['telemetry/log.ts'],
-  'prom-client': ['telemetry/metrics.ts'],
+  'prom-client': ['telemetry/durations.ts', 'telemetry/metrics.ts'],
   tldts: ['policy/public-suffix.ts'],
   typebox: 'everywhere',
   undici: ['upstream/'],

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest'
 import type { ExchangeRecord } from '../../../src/exchange/record.ts'
 import { auditLine } from '../../../src/telemetry/audit-line.ts'
 import { type AuditLog, type AuditLogOptions, createAuditLog } from '../../../src/telemetry/audit-log.ts'
-import { recordSample } from './record-sample.ts'
+import { recordAndLine, recordSample } from './record-sample.ts'
 
 let folder: string
 let file: string
@@ -38,7 +38,7 @@ function start(changes: Partial<AuditLogOptions> = {}): AuditLog {
 }
 
 function appendMany(to: AuditLog, from: number, count: number): void {
-  for (let i = from; i < from + count; i++) to.append(recordSample({ decisionId: `d-${i}` }))
+  for (let i = from; i < from + count; i++) to.append(...recordAndLine({ decisionId: `d-${i}` }))
 }
 
 function read(name: string): ExchangeRecord[] {
@@ -62,7 +62,7 @@ async function until(condition: () => boolean): Promise<void> {
 }
 
 it('a record is in the file within 100 ms, in a file that only we may read', async () => {
-  start().append(recordSample())
+  start().append(...recordAndLine())
   await pause(100)
   expect(read(file)).toEqual([recordSample()])
   expect((await stat(file)).mode & 0o777).toBe(0o600)
@@ -94,8 +94,8 @@ it('a burst larger than a batch arrives whole and in order', async () => {
 
 it('a line longer than a batch and than the file may be is written nevertheless', async () => {
   const audit = start({ bytesMax: 1000 })
-  audit.append(recordSample({ path: `/${'x'.repeat(5000)}` }))
-  audit.append(recordSample({ decisionId: 'd-2' }))
+  audit.append(...recordAndLine({ path: `/${'x'.repeat(5000)}` }))
+  audit.append(...recordAndLine({ decisionId: 'd-2' }))
   await audit.flush()
   expect([`${file}.1`, file].flatMap((name) => ids(name))).toEqual(['d-1', 'd-2'])
 })
@@ -160,10 +160,15 @@ it('a queue over its bound accepts nothing new, sums refusals up, and still take
   const kept = audit.stats().queuedBytes
   for (let i = 0; i < 1000; i++)
     audit.append(
-      recordSample({ outcome: 'deny', reason: 'decision_unavailable', host: `h${i}.example`, repeated: 1 + (i % 2) }),
+      ...recordAndLine({
+        outcome: 'deny',
+        reason: 'decision_unavailable',
+        host: `h${i}.example`,
+        repeated: 1 + (i % 2),
+      }),
     )
   expect(audit.stats().queuedBytes).toBe(kept)
-  audit.append(recordSample({ decisionId: 'd-last' }))
+  audit.append(...recordAndLine({ decisionId: 'd-last' }))
   await audit.flush()
   unlinkSync(file)
   await audit.flush()

@@ -1,5 +1,7 @@
 import { expect, it } from 'vitest'
 import type { ExchangeRecord } from '../../../src/exchange/record.ts'
+import { Registry } from 'prom-client'
+import { Durations } from '../../../src/telemetry/durations.ts'
 import { createMetrics, type Metrics } from '../../../src/telemetry/metrics.ts'
 import { metricsTable } from '../../../src/telemetry/metrics-table.ts'
 import { recordSample } from './record-sample.ts'
@@ -174,4 +176,20 @@ it('every metric of the table is there with its help and type, none of ours is n
   expect(ours).toHaveLength(Object.keys(metricsTable).length)
   expect(text).toContain('nodejs_eventloop_lag_seconds')
   expect(metrics.contentType).toMatch(/^text\/plain/)
+})
+
+it('a histogram is cumulative: each bound counts what is not above it, and the last counts all', async () => {
+  const registry = new Registry()
+  const durations = new Durations({ name: 'd', help: 'h', buckets: [0.1, 1], registers: [registry] })
+  for (const seconds of [0.05, 0.1, 0.5, 1, 7]) durations.add(seconds)
+  expect((await registry.metrics()).trim().split('\n')).toEqual([
+    '# HELP d h',
+    '# TYPE d histogram',
+    'd_bucket{le="0.1"} 2',
+    'd_bucket{le="1"} 4',
+    'd_bucket{le="+Inf"} 5',
+    'd_sum 8.65',
+    'd_count 5',
+  ])
+  expect((await registry.getMetricsAsJSON())[0]).toMatchObject({ name: 'd', type: 'histogram' })
 })

@@ -1,13 +1,13 @@
 import { expect, it } from 'vitest'
 import type { ExchangeRecord } from '../../../src/exchange/record.ts'
 import { createRecentDecisions, type DecisionFilter } from '../../../src/telemetry/recent-decisions.ts'
-import { recordSample } from './record-sample.ts'
+import { recordAndLine } from './record-sample.ts'
 
 function filled(count: number, recordsMax: number) {
   const recent = createRecentDecisions({ recordsMax })
   for (let i = 0; i < count; i++)
     recent.append(
-      recordSample({
+      ...recordAndLine({
         decisionId: `d-${i}`,
         session: i % 2 === 0 ? 'even' : 'odd',
         host: `h${i % 3}.example`,
@@ -54,8 +54,8 @@ it('an open record is told live and not kept: its final one is', () => {
   const recent = createRecentDecisions({ recordsMax: 4 })
   const heard: string[] = []
   recent.subscribe(({ event }) => heard.push(event))
-  recent.append(recordSample({ event: 'open' }))
-  recent.append(recordSample())
+  recent.append(...recordAndLine({ event: 'open' }))
+  recent.append(...recordAndLine())
   expect(heard).toEqual(['open', 'final'])
   expect(recent.list()).toHaveLength(1)
 })
@@ -69,9 +69,9 @@ it('a listener that throws costs the others nothing, and one that left hears not
   })
   const leave = recent.subscribe(listener)
   recent.subscribe(listener)
-  recent.append(recordSample())
+  recent.append(...recordAndLine())
   expect(heard).toHaveLength(2)
   leave()
-  recent.append(recordSample())
+  recent.append(...recordAndLine())
   expect(heard).toHaveLength(3)
 })

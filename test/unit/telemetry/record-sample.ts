@@ -1,6 +1,7 @@
 /** A plain record, and the same with changes. */
 
 import type { ExchangeRecord } from '../../../src/exchange/record.ts'
+import { auditLine } from '../../../src/telemetry/audit-line.ts'
 
 export function recordSample(changes: Partial<ExchangeRecord> = {}): ExchangeRecord {
   return {
@@ -35,4 +36,10 @@ export function recordSample(changes: Partial<ExchangeRecord> = {}): ExchangeRec
     repeated: 1,
     ...changes,
   }
+}
+
+/** What sinks are given. */
+export function recordAndLine(changes: Partial<ExchangeRecord> = {}): [ExchangeRecord, string] {
+  const record = recordSample(changes)
+  return [record, auditLine(record)]
 }

@@ -72,7 +72,7 @@ function send(
         )
       },
     })
-    exchange.onAbandon(forwarding)
+    exchange.carry(forwarding)
   })
 }
 

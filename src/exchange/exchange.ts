@@ -11,7 +11,7 @@ import { decideHost } from '../policy/decide-host.ts'
 import { decideRequest } from '../policy/decide-request.ts'
 import type { Deny } from '../policy/decision.ts'
 import type { Session } from '../sessions/session.ts'
-import type { ResponseWriter } from '../upstream/forward.ts'
+import type { Forward, ResponseWriter } from '../upstream/forward.ts'
 import { ClientAnswer } from './client-answer.ts'
 import type { ActiveExchange, Connection } from './connection.ts'
 import type { Facts } from './facts.ts'
@@ -36,7 +36,7 @@ export class Exchange implements ActiveExchange, ResponseWriter {
   readonly incoming: Incoming
   readonly #rooms: Rooms
   readonly #answer: ClientAnswer
-  #forwarding: { readonly abandon: () => void } | null = null
+  #forwarding: Forward | null = null
   #onDrain: (() => void) | null = null
   #interruption: Deny | null = null
   #left = false
@@ -59,8 +59,8 @@ export class Exchange implements ActiveExchange, ResponseWriter {
     return this.#left
   }
 
-  /** Given up at most once, when the client leaves or the connection interrupts. */
-  onAbandon(forwarding: { readonly abandon: () => void }): void {
+  /** Under way from here on: given up when the client leaves or the connection interrupts. */
+  carry(forwarding: Forward): void {
     this.#forwarding = forwarding
     if (this.#left || this.#interruption !== null) this.#abandon()
   }
@@ -89,6 +89,7 @@ export class Exchange implements ActiveExchange, ResponseWriter {
   }
 
   check(now: number): void {
+    this.#forwarding?.check(now)
     if (this.facts.opened || this.facts.decidedAt === null || now - this.facts.startedAt < openRecordAfterMs) return
     this.facts.opened = true
     this.#rooms.sink.append(this.facts.openRecord(now))

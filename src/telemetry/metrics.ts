@@ -105,7 +105,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
       children.requests.value += record.repeated
       children.bytesUp.value += record.bytesUp
       children.bytesDown.value += record.bytesDown
-      countCredentials(counters, record)
+      for (const used of children.credentials) used.value += record.repeated
+      if (record.redactions > 0) counters.redactions.child(record.credentials[0] ?? 'other').value += record.redactions
       const { total, decide, connect } = record.durations
       if (record.kind === 'request') histograms.request.add(total / 1000)
       if (decide !== null) histograms.decide.add(decide / 1000)
@@ -120,7 +121,9 @@ export function createMetrics(options: MetricsOptions): Metrics {
 }
 
 type Counters = Readonly<Record<'bytes' | 'credentialUses' | 'decisions' | 'redactions' | 'requests', LabelledCounter>>
-type RecordChildren = Readonly<Record<'bytesDown' | 'bytesUp' | 'decisions' | 'requests', Child>>
+type RecordChildren = Readonly<Record<'bytesDown' | 'bytesUp' | 'decisions' | 'requests', Child>> & {
+  readonly credentials: readonly Child[]
+}
 
 function rememberChildren(counters: Counters): (record: ExchangeRecord) => RecordChildren {
   const remembered = new Map<string, RecordChildren>()
@@ -128,10 +131,11 @@ function rememberChildren(counters: Counters): (record: ExchangeRecord) => Recor
     const policy = record.policyLabel ?? 'none'
     const host = record.ruleHost ?? 'other'
     const method = record.method === null ? 'none' : methods.has(record.method) ? record.method : 'other'
-    const key = `${policy} ${host} ${method} ${record.status} ${record.outcome} ${record.reason}`
+    const key = `${policy} ${host} ${method} ${record.status} ${record.outcome} ${record.reason} ${record.credentials.join()}`
     const known = remembered.get(key)
     if (known !== undefined) return known
     const children = {
+      credentials: credentialUsesOf(counters.credentialUses, record),
       bytesDown: counters.bytes.child(policy, host, 'down'),
       bytesUp: counters.bytes.child(policy, host, 'up'),
       decisions: counters.decisions.child(record.outcome, record.reason ?? 'none', policy),
@@ -149,15 +153,11 @@ function statusLabel(status: number | null): string {
   return Number.isInteger(status) && status >= 100 && status <= 599 ? `${Math.floor(status / 100)}xx` : 'other'
 }
 
-function countCredentials({ credentialUses, redactions }: Counters, record: ExchangeRecord): void {
+function credentialUsesOf(uses: LabelledCounter, record: ExchangeRecord): Child[] {
   const unavailable = record.reason === 'secret_unavailable'
-  if (unavailable && record.credentials.length === 0)
-    credentialUses.child('other', 'unavailable').value += record.repeated
-  for (const name of record.credentials) {
-    const passed = record.outcome === 'allow' || record.outcome === 'audit'
-    credentialUses.child(name, unavailable ? 'unavailable' : passed ? 'ok' : 'failed').value += record.repeated
-  }
-  if (record.redactions > 0) redactions.child(record.credentials[0] ?? 'other').value += record.redactions
+  if (unavailable && record.credentials.length === 0) return [uses.child('other', 'unavailable')]
+  const passed = record.outcome === 'allow' || record.outcome === 'audit'
+  return record.credentials.map((name) => uses.child(name, unavailable ? 'unavailable' : passed ? 'ok' : 'failed'))
 }
 
 function registerGauges(registry: Registry, gauges: Gauges): void {

@@ -60,6 +60,9 @@ class Forwarding implements Dispatcher.DispatchHandler, Forward {
   #dialsBefore = 0
   #bytesUp = 0
   #bytesDown = 0
+  /** Of the body, at the last sweep, and when that changed. */
+  #bytesSeen = 0
+  #waitingSince = 0
   #sentAt: number | null = null
   #answeredAt: number | null = null
 
@@ -85,6 +88,16 @@ class Forwarding implements Dispatcher.DispatchHandler, Forward {
     if (this.#settled) return
     this.#finish({ kind: 'abandoned' })
     this.#controller?.abort(new errors.RequestAbortedError())
+  }
+
+  check(now: number): void {
+    if (this.#sentAt === null || this.#answeredAt !== null || this.#settled) return
+    if (this.#bytesUp !== this.#bytesSeen) {
+      this.#bytesSeen = this.#bytesUp
+      this.#waitingSince = now
+    } else if (now - Math.max(this.#sentAt, this.#waitingSince) > this.#request.pool.headTimeoutMs) {
+      this.#controller?.abort(new FailureError(failure('origin_timeout', new Error('no answer in time'))))
+    }
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -184,8 +197,12 @@ class Forwarding implements Dispatcher.DispatchHandler, Forward {
   }
 }
 
-/** Something on its way that may be given up. */
-type Forward = { readonly abandon: () => void }
+/** A request on its way. */
+export type Forward = {
+  readonly abandon: () => void
+  /** Once a sweep, with `performance.now()`: an origin that neither takes the body nor answers is given up. */
+  readonly check: (now: number) => void
+}
 
 export function forward(request: ForwardRequest): Forward {
   const forwarding = new Forwarding(request)

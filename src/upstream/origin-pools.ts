@@ -37,6 +37,7 @@ export type PoolKey = {
 
 export class OriginPool {
   readonly pool: Pool
+  readonly headTimeoutMs: number
   readonly #options: PoolOptions
   readonly #secureContext: tls.SecureContext
   /** The permit of the exchange that asked last. All permits of a pool carry the same addresses: they are in its key. */
@@ -51,6 +52,7 @@ export class OriginPool {
   constructor(key: PoolKey, options: PoolOptions, secureContext: tls.SecureContext) {
     this.permit = key.permit
     this.#scheme = key.scheme
+    this.headTimeoutMs = options.headTimeoutMs
     this.#options = options
     this.#secureContext = secureContext
     this.pool = this.#createPool(options.connectionsPerOriginMax)
@@ -71,7 +73,8 @@ export class OriginPool {
       bodyTimeout: this.#options.bodyIdleMs,
       connect: (_target, callback) => void this.#answer(callback),
       connections,
-      headersTimeout: this.#options.headTimeoutMs,
+      // One timer of one length for both, which undici then only winds up again; the shorter one is ours to watch.
+      headersTimeout: this.#options.bodyIdleMs,
       keepAliveMaxTimeout: this.#options.keepAliveMs,
       keepAliveTimeout: this.#options.keepAliveMs,
       maxHeaderSize: this.#options.headBytesMax,
@@ -145,8 +148,8 @@ export class SessionPools {
   readonly #options: PoolOptions
   readonly #secureContext: tls.SecureContext
   readonly #pools = new Map<string, OriginPool>()
-  /** The key at the end of the order. */
-  #latest = ''
+  /** The one at the end of the order: most requests of a session go where the one before went. */
+  #latest: { readonly key: PoolKey; readonly pool: OriginPool } | null = null
 
   constructor(options: PoolOptions, secureContext: tls.SecureContext) {
     this.#options = options
@@ -154,15 +157,19 @@ export class SessionPools {
   }
 
   poolFor(key: PoolKey): OriginPool {
+    const latest = this.#latest
+    if (latest !== null && isSameKey(latest.key, key)) {
+      latest.pool.permit = key.permit
+      return latest.pool
+    }
     const text = `${key.scheme} ${key.permit.authority.text} ${key.policyVersion} ${key.addresses}`
     const known = this.#pools.get(text)
     if (known !== undefined) {
       known.permit = key.permit
-      if (text === this.#latest) return known
-      this.#latest = text
       // To the end of the order, so that the first is the one used least recently.
       this.#pools.delete(text)
       this.#pools.set(text, known)
+      this.#latest = { key, pool: known }
       return known
     }
     if (this.#pools.size >= this.#options.poolsPerSessionMax) {
@@ -175,15 +182,24 @@ export class SessionPools {
     }
     const made = new OriginPool(key, this.#options, this.#secureContext)
     this.#pools.set(text, made)
-    this.#latest = text
+    this.#latest = { key, pool: made }
     return made
   }
 
   destroy(): void {
     for (const pool of this.#pools.values()) pool.destroy()
     this.#pools.clear()
-    this.#latest = ''
+    this.#latest = null
   }
+}
+
+function isSameKey(one: PoolKey, other: PoolKey): boolean {
+  return (
+    one.scheme === other.scheme &&
+    one.policyVersion === other.policyVersion &&
+    one.addresses === other.addresses &&
+    one.permit.authority.text === other.permit.authority.text
+  )
 }
 
 /** One context for all origins: parsing the roots costs more than a handshake. */

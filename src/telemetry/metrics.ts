@@ -127,7 +127,8 @@ type RecordChildren = Readonly<Record<'bytesDown' | 'bytesUp' | 'decisions' | 'r
 
 function rememberChildren(counters: Counters): (record: ExchangeRecord) => RecordChildren {
   const remembered = new Map<string, RecordChildren>()
-  return (record) => {
+  let latest: { readonly record: ExchangeRecord; readonly children: RecordChildren } | null = null
+  const find = (record: ExchangeRecord): RecordChildren => {
     const policy = record.policyLabel ?? 'none'
     const host = record.ruleHost ?? 'other'
     const method = record.method === null ? 'none' : methods.has(record.method) ? record.method : 'other'
@@ -145,6 +146,24 @@ function rememberChildren(counters: Counters): (record: ExchangeRecord) => Recor
     remembered.set(key, children)
     return children
   }
+  return (record) => {
+    // Most records are counted where the one before was.
+    if (latest === null || !countedAlike(latest.record, record)) latest = { record, children: find(record) }
+    return latest.children
+  }
+}
+
+function countedAlike(one: ExchangeRecord, other: ExchangeRecord): boolean {
+  return (
+    one.status === other.status &&
+    one.ruleHost === other.ruleHost &&
+    one.method === other.method &&
+    one.outcome === other.outcome &&
+    one.reason === other.reason &&
+    one.policyLabel === other.policyLabel &&
+    one.credentials.length === other.credentials.length &&
+    one.credentials.every((name, index) => name === other.credentials[index])
+  )
 }
 
 function statusLabel(status: number | null): string {

@@ -6,6 +6,7 @@
  * environment says.
  */
 
+import type net from 'node:net'
 import tls from 'node:tls'
 import { type buildConnector, Pool } from 'undici'
 import type { Scheme } from '../net/authority.ts'
@@ -90,7 +91,7 @@ export class OriginPool {
     } catch (error) {
       result = failureOf(error)
     }
-    if (result.kind === 'dialled') callback(null, result.socket)
+    if (result.kind === 'dialled') callback(null, heldByListeners(result.socket))
     else callback(new FailureError(result), null)
   }
 
@@ -191,6 +192,17 @@ export class SessionPools {
     this.#pools.clear()
     this.#latest = null
   }
+}
+
+/**
+ * Undici lets a connection go of the event loop after each request and takes hold again for the next, at the price of two
+ * calls into the runtime. The gateway's listeners hold the loop for as long as it serves, and its end destroys every pool.
+ */
+function heldByListeners(socket: net.Socket): net.Socket {
+  socket.unref()
+  socket.ref = () => socket
+  socket.unref = () => socket
+  return socket
 }
 
 function isSameKey(one: PoolKey, other: PoolKey): boolean {

@@ -1,9 +1,8 @@
 /**
  * One clock for everything that may take too long.
  *
- * Promises: no phase waits for ever, on any path. Node's own `headersTimeout` never applies to a connection handed to a
- * server by `emit('connection')`, so nothing here relies on it. One interval for all instead of a timer each: an idle
- * tunnel costs no timer, and a deadline is kept to within `sweepMs`.
+ * Promises: no phase waits for ever, on any path. One interval for all instead of a timer each: an idle tunnel costs no
+ * timer, and a deadline is kept to within `sweepMs`.
  */
 
 import type net from 'node:net'
@@ -14,6 +13,8 @@ export type Watched = {
 }
 
 const lingerMs = 2000
+/** For a client that does not take the last answer at all. */
+const stalledMs = 30_000
 
 export class Deadlines {
   readonly #watched = new Set<Watched>()
@@ -32,12 +33,17 @@ export class Deadlines {
     this.#watched.delete(watched)
   }
 
-  /** For a socket that was told its last answer: it may read on for a moment, and is gone then. */
+  /** For a socket that was told its last answer: it may take it at its own pace, read on for a moment, and is gone then. */
   lingerThenDestroy(socket: net.Socket): void {
-    const until = performance.now() + lingerMs
+    let since = performance.now()
+    let waiting = socket.writableLength
     const lingering: Watched = {
       check: (now) => {
-        if (now < until) return
+        if (socket.writableLength !== waiting) {
+          waiting = socket.writableLength
+          since = now
+        }
+        if (now - since < (waiting > 0 ? stalledMs : lingerMs)) return
         socket.destroy()
         this.#watched.delete(lingering)
       },

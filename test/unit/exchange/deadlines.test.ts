@@ -60,6 +60,17 @@ describe('a socket that was told its last answer', () => {
     expect(socket.destroyed).toBe(true)
   })
 
+  it('takes it at its own pace, and is gone when it takes none', () => {
+    const socket = new net.Socket()
+    let length = 40_000
+    vi.spyOn(socket, 'writableLength', 'get').mockImplementation(() => length)
+    deadlines.lingerThenDestroy(socket)
+    for (; length > 10_000; length -= 10_000) vi.advanceTimersByTime(20_000)
+    expect(socket.destroyed).toBe(false)
+    vi.advanceTimersByTime(31_000)
+    expect(socket.destroyed).toBe(true)
+  })
+
   it('is forgotten when it closes by itself', () => {
     const socket = new net.Socket()
     const destroy = vi.spyOn(socket, 'destroy')

@@ -8,14 +8,14 @@
 
 import { Readable } from 'node:stream'
 
-/** The door's side of it. */
+/** The door's side of it; of a body that is not under way any more it hears nothing. */
 export type BodySource = {
   /** The whole body, where all of it has been read already and is one piece; null: it must be streamed. */
-  readonly takeWhole: () => Buffer | null
+  readonly takeWhole: (body: RequestBody) => Buffer | null
   /** From now on pieces are wanted: until `push` says false, and again after every call. */
-  readonly resume: () => void
+  readonly resume: (body: RequestBody) => void
   /** Nobody wants the rest: it may be read and dropped. */
-  readonly drop: () => void
+  readonly drop: (body: RequestBody) => void
 }
 
 export class RequestBody {
@@ -30,15 +30,15 @@ export class RequestBody {
 
   /** Called at most once, when the request may go on. */
   open(): Buffer | Readable {
-    const whole = this.#source.takeWhole()
+    const whole = this.#source.takeWhole(this)
     if (whole !== null) return whole
     const source = this.#source
     const stream = new Readable({
       highWaterMark: 65_536,
-      read: () => source.resume(),
+      read: () => source.resume(this),
       destroy: (error, done) => {
         // What the client still sends is read and dropped: its answer is on the way.
-        source.drop()
+        source.drop(this)
         done(error)
       },
     })

@@ -120,9 +120,9 @@ export class HttpReader implements BodySource {
     body?.fail(error)
   }
 
-  takeWhole(): Buffer | null {
+  takeWhole(body: RequestBody): Buffer | null {
     const unread = this.#unread
-    if (this.#decoder === null || unread === null) return null
+    if (this.#decoder === null || body !== this.#body || unread === null) return null
     const length = this.#decoder.lengthWithin(unread.length)
     if (length === null) return null
     this.#keep(unread, length)
@@ -131,21 +131,26 @@ export class HttpReader implements BodySource {
     return unread.subarray(0, length)
   }
 
-  resume(): void {
-    if (this.#decoder === null) return
+  // Who read an earlier body may let go of it, or ask for more, when the next one is under way already.
+  resume(body: RequestBody): void {
+    if (this.#decoder === null || body !== this.#body || this.#wanted === 'drop') return
     this.#wanted = 'yes'
     this.#advance()
   }
 
-  drop(): void {
-    if (this.#decoder === null || this.#wanted === 'drop') return
+  drop(body: RequestBody): void {
+    if (this.#decoder === null || body !== this.#body || this.#wanted === 'drop') return
     this.#wanted = 'drop'
     this.#advance()
   }
 
   #receive(bytes: Buffer): void {
     if (this.#stopped) return
-    this.#unread = this.#unread === null ? bytes : Buffer.concat([this.#unread, bytes])
+    if (this.#unread === null) {
+      this.#unread = bytes
+      // Of what was there before the answer nothing is left.
+      this.#behind = false
+    } else this.#unread = Buffer.concat([this.#unread, bytes])
     this.#advance()
   }
 

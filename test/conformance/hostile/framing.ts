@@ -240,6 +240,19 @@ export const framing: readonly HostileCase[] = [
     expect: passed(({ requests }) => expect(requests[0]?.body.toString()).toBe('a'.repeat(400))),
   },
   ...variants(
+    'FRM-12z',
+    [
+      `${`1;${'x'.repeat(63)}\r\na\r\n`.repeat(1025)}0\r\n\r\n`,
+      `0\r\n${`X-A: ${'x'.repeat(4000)}\r\n`.repeat(17)}\r\n`,
+      `${`1;${'x'.repeat(63)}\r\na\r\n`.repeat(600)}0\r\n${`X-A: ${'x'.repeat(2000)}\r\n`.repeat(14)}\r\n`,
+    ],
+    (body) => ({
+      what: `more than 64 KiB of extensions and trailers together, none of them long (${shown(body)})`,
+      send: request('POST', chunked, body),
+      expect: brokenOff,
+    }),
+  ),
+  ...variants(
     'FRM-13',
     [
       '5\r\nhello0\r\n\r\n',

@@ -193,3 +193,44 @@ describe('a Unix socket', () => {
     await first.close()
   })
 })
+
+describe('a request whose body nobody took', () => {
+  it.each([
+    ['has come whole', 'hello', ''],
+    ['comes to its end later', 'he', 'llo'],
+  ])('leaves the connection good for a CONNECT, where it %s', async (_, early, late) => {
+    const client = await RawClient.connect(world.ports.proxy)
+    const proof = `Proxy-Authorization: ${session.authorization}\r\n`
+    await client.send(`POST http://evil.test/ HTTP/1.1\r\nHost: evil.test\r\n${proof}Content-Length: 5\r\n\r\n${early}`)
+    expect(await statusOf(client)).toBe(403)
+    await client.send(`${late}${connectTo(`good.test:${world.ports.https}`)}`)
+    expect(await statusOf(client, true)).toBe(200)
+    client.destroy()
+  })
+
+  it('because the origin answered first leaves the next one whole', async () => {
+    const client = await RawClient.connect(world.ports.proxy)
+    const authority = `good.test:${world.ports.http}`
+    // A session of its own has no connection to the origin yet.
+    const { authorization } = await world.newSession()
+    const lines = `Host: ${authority}\r\nProxy-Authorization: ${authorization}\r\n`
+    world.http.onConnection = (socket) => {
+      world.http.onConnection = null
+      socket.once('data', () => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'))
+    }
+    await client.send(
+      `POST http://${authority}/first HTTP/1.1\r\n${lines}Content-Length: 300000\r\n\r\n${'x'.repeat(1000)}`,
+    )
+    // The rest of the first, and all of the second, in the moment in which the first is answered.
+    const chunk = 'y'.repeat(1000)
+    const second = `POST http://${authority}/second HTTP/1.1\r\n${lines}Transfer-Encoding: chunked\r\n\r\n`
+    await client.send(
+      'x'.repeat(299_000) + second + `${chunk.length.toString(16)}\r\n${chunk}\r\n`.repeat(100) + '0\r\n\r\n',
+    )
+    expect(await client.response()).toMatchObject({ status: 200, complete: true })
+    expect(await client.response()).toMatchObject({ status: 200, complete: true })
+    const seen = world.http.connections.flatMap((connection) => connection.reading().requests)
+    expect(seen.find(({ target }) => target === '/second')?.body.toString() === chunk.repeat(100)).toBe(true)
+    client.destroy()
+  })
+})

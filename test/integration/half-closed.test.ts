@@ -52,6 +52,7 @@ describe.each(everywhere)('a client that says its last word with its request (%s
     expect(await client.response()).toMatchObject({ status: 200, complete: true })
     expect(await client.closed()).toBe(true)
     expect(client.end).toBe('ended')
+    await until(() => recordsOf(session).length > 0)
     expect(recordsOf(session)).toEqual([['allow', 200]])
   })
 
@@ -74,7 +75,42 @@ describe.each(everywhere)('a client that says its last word with its request (%s
     client.halfClose()
     for (let i = 0; i < 3; i++) expect(await client.response()).toMatchObject({ status: 200, complete: true })
     expect(await client.closed()).toBe(true)
+    await until(() => recordsOf(session).length > 2)
     expect(recordsOf(session)).toHaveLength(3)
+  })
+})
+
+describe.each(everywhere)('a client that says its last word (%s)', (place) => {
+  it.each([
+    ['between requests', ''],
+    ['before its first request', null],
+  ])('%s is let go at once', async (_, first) => {
+    answerWith(answerOk)
+    const { client, session, text } = await enterAt(place)
+    if (first !== null) {
+      await client.send(text('/'))
+      expect(await client.response()).toMatchObject({ status: 200 })
+    }
+    client.halfClose()
+    expect(await client.closed(1000)).toBe(true)
+    // A tunnel in which nothing was said is an exchange of its own.
+    expect(recordsOf(session).filter((record) => String(record).startsWith('allow'))).toHaveLength(
+      first === null ? 0 : 1,
+    )
+  })
+
+  it('within a head is told so', async () => {
+    answerWith(answerOk)
+    for (const cut of [20, -2]) {
+      const { client, text } = await enterAt(place)
+      const before = world.records.length
+      await client.send(text('/').slice(0, cut))
+      client.halfClose()
+      expect(await client.response({ timeoutMs: 1000 })).toMatchObject({ status: 400 })
+      expect(await client.closed(1000)).toBe(true)
+      await until(() => world.records.length > before)
+      expect(world.records.slice(before)).toMatchObject([{ outcome: 'deny', reason: 'malformed_request', status: 400 }])
+    }
   })
 })
 

@@ -387,6 +387,14 @@ export const framing: readonly HostileCase[] = [
     send: (spot) => [1, 2].map((n) => `GET ${spot.target(`/${n}`)} HTTP/1.1\r\n${spot.lines}\r\n`).join(''),
     expect: passed(({ requests }) => expect(requests.map(({ target }) => target)).toEqual(['/1', '/2']), 2),
   },
+  ...variants('FRM-19g', ['', 'Content-Length: 5\r\n'], (lines) => ({
+    places: ['proxy'],
+    what: `a CONNECT behind a request that waits for its answer opens nothing (${shown(lines)})`,
+    send: (spot) =>
+      `POST ${spot.target('/')} HTTP/1.1\r\n${spot.lines}${lines}\r\n${lines === '' ? '' : 'hello'}` +
+      `CONNECT ${spot.authority} HTTP/1.1\r\n${spot.lines}\r\n`,
+    expect: { statuses: [200, 400], after: 'closed', records: ['allow', 'deny malformed_request'], requests: 1 },
+  })),
   ...variants(
     'FRM-20',
     [

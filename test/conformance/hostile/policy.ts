@@ -353,6 +353,14 @@ export const policy: readonly HostileCase[] = [
     ],
     expect: { statuses: [403, 200], after: 'open', records: ['deny method_not_allowed', 'allow'], requests: 1 },
   },
+  ...variants('FRM-25x', ['x\r\n', '5\r\nhello!\r\n', '0\r\nContent-Length: 5\r\n\r\n'], (body) => ({
+    what: `a body behind a refusal that is none ends the connection (${shown(body)})`,
+    host: 'methods.test',
+    send: (spot) =>
+      `POST ${spot.target('/')} HTTP/1.1\r\n${spot.lines}Transfer-Encoding: chunked\r\n\r\n${body}` +
+      `GET ${spot.target('/next')} HTTP/1.1\r\n${spot.lines}\r\n`,
+    expect: refused(403, 'method_not_allowed', 'closed'),
+  })),
   {
     id: 'FRM-18w',
     what: 'a refused request that waits for 100 Continue is not told to continue',

@@ -311,19 +311,46 @@ describe('a body', () => {
     expect(reading.said).toEqual(['POST /', 'GET /2'])
   })
 
-  it('of an earlier request says nothing for that of a later one', async () => {
+  it.each<[string, (body: RequestBody) => void]>([
+    ['is given up', (body) => streamOf(body).destroy()],
+    ['is read', (body) => streamOf(body).resume()],
+  ])('of an earlier request that %s says nothing for that of a later one', async (_, late) => {
     const reading = new Reading()
     await reading.say(post('hel', '/1', 5))
-    const early = streamOf(reading.body)
-    early.read(0)
-    await nextTurn()
+    const earlier = reading.body
     reading.reader.next()
     await reading.say(`lo${chunks('3\r\nabc\r\n', '/2')}`)
     expect(reading.said.at(-1)).toBe('POST /2')
-    early.destroy()
-    const late = heard(streamOf(reading.body))
+    late(earlier)
+    await nextTurn()
+    const body = heard(streamOf(reading.body))
     await reading.say('3\r\ndef\r\n0\r\n\r\n')
-    expect(await late).toBe('abcdef')
+    expect(await body).toBe('abcdef')
+  })
+
+  it('of an earlier request is not that of a later one, though this is whole', async () => {
+    const reading = new Reading()
+    await reading.say(post('hello', '/1'))
+    const earlier = reading.body
+    await reading.next()
+    await reading.say(post('world', '/2'))
+    expect(earlier.open()).toBeInstanceOf(Readable)
+    expect(reading.body.open()).toEqual(Buffer.from('world'))
+  })
+
+  it('that is being dropped is not handed on with a hole in it', async () => {
+    const reading = new Reading()
+    await reading.say(post('', '/', 15))
+    const body = streamOf(reading.body)
+    const pieces: string[] = []
+    body.on('data', (piece: Buffer) => pieces.push(piece.toString()))
+    await reading.say('hello')
+    reading.reader.next()
+    await reading.say('world')
+    body.read(0)
+    await reading.say('again')
+    expect(pieces).toEqual(['hello'])
+    expect(reading.reader.withinBody).toBe(false)
   })
 
   it('that is not what its head said fails for whoever reads it, and nothing more is read', async () => {

@@ -145,8 +145,6 @@ class ChunkedDecoder implements BodyDecoder {
   }
 
   #break(problem: string, at: number): number {
-    // The first one is the one to tell of.
-    if (this.state === 'broken') return at
     this.state = 'broken'
     this.problem = problem
     return at

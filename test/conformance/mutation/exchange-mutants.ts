@@ -10,8 +10,6 @@ const intercepted = (row: Row): Mutant => ({ file: 'exchange/open-intercepted.ts
 const tunnel = (row: Row): Mutant => ({ file: 'exchange/open-tunnel.ts', corpus: ['tunnels'], ...row })
 const firstBytes = (row: Row): Mutant => ({ file: 'exchange/first-bytes.ts', corpus: ['tunnels'], ...row })
 const deliver = (row: Row): Mutant => ({ file: 'exchange/deliver.ts', corpus: ['addresses'], ...row })
-const exchange = (row: Row): Mutant => ({ file: 'exchange/exchange.ts', corpus: ['framing'], ...row })
-const door = (row: Row): Mutant => ({ file: 'listeners/http-door.ts', corpus: ['framing'], ...row })
 const pools = (row: Row): Mutant => ({ file: 'upstream/origin-pools.ts', corpus: ['upstream-faults.test.ts'], ...row })
 const forward = (row: Row): Mutant => ({ file: 'upstream/forward.ts', corpus: ['responses'], ...row })
 
@@ -179,66 +177,6 @@ export const exchangeMutants: readonly Mutant[] = [
     to: "if (address.kind === 'deny') return { kind: 'completed', status: 200 }",
     cases: 'IP-',
   }),
-  deliver({
-    without: '100 Continue',
-    from: 'if (permit.head.expectContinue) exchange.continueBody()',
-    to: '',
-    corpus: ['framing'],
-    cases: 'FRM-18',
-  }),
-  deliver({
-    without: '100 Continue only where it is asked for',
-    from: 'if (permit.head.expectContinue) exchange.continueBody()',
-    to: 'exchange.continueBody()',
-    corpus: ['framing'],
-    cases: 'FRM-18|FRM-27',
-  }),
-  exchange({
-    without: 'the end of a connection behind an ambiguous head',
-    from: 'if (reply.status === 400 || (this.head',
-    to: 'if (reply.status === 499 || (this.head',
-    cases: 'FRM-19|FRM-02',
-  }),
-  exchange({
-    without: 'the end of an answer that is cut',
-    from: 'ends.\n    this.connection.cut()',
-    to: 'ends.\n    this.#response.end()',
-    corpus: ['responses'],
-    cases: 'RSP-06',
-  }),
-
-  door({
-    without: 'the strict parser',
-    from: 'insecureHTTPParser: false',
-    to: 'insecureHTTPParser: true',
-    cases: 'FRM-0[1-9]|FRM-1',
-  }),
-  door({
-    without: 'the bound of a head',
-    from: 'maxHeaderSize: options.headBytesMax',
-    to: 'maxHeaderSize: 2 ** 20',
-    corpus: ['fields', 'framing'],
-    cases: 'HDR-09|FRM-23',
-  }),
-  door({
-    without: 'refusals of upgrades',
-    from: 'shouldUpgradeCallback: () => false',
-    to: 'shouldUpgradeCallback: () => true',
-    corpus: ['policy', 'tunnels'],
-    cases: 'WS-03|H2-02|POL-22w',
-  }),
-  door({
-    without: 'the merits of what came whole',
-    from: 'if (latest === null || latest.complete) {',
-    to: 'if (latest === null) {',
-    cases: 'FRM-19d',
-  }),
-  door({
-    without: 'the bound of pipelines',
-    from: 'else if (reading.waiting.length >= this.#options.pipelinedMax) connection.cut()',
-    to: '',
-    cases: 'FRM-19f',
-  }),
 
   pools({
     without: 'verification',
@@ -277,6 +215,27 @@ export const exchangeMutants: readonly Mutant[] = [
     cases: 'RSP-06',
   }),
   forward({
+    without: 'the deadline of the head of an answer',
+    from: '> this.#request.pool.headTimeoutMs) {',
+    to: '> 2 ** 30) {',
+    corpus: ['upstream-faults.test.ts'],
+    cases: 'never says',
+  }),
+  forward({
+    without: 'the time that an upload takes',
+    from: 'if (this.#bytesUp !== this.#bytesSeen) {',
+    to: 'if (this.#bytesUp < this.#bytesSeen) {',
+    corpus: ['upstream-faults.test.ts'],
+    cases: 'takes its time',
+  }),
+  forward({
+    without: 'the time that an answer takes',
+    from: 'if (this.#sentAt === null || this.#answeredAt !== null || this.#settled) return',
+    to: 'if (this.#sentAt === null || this.#settled) return',
+    corpus: ['upstream-faults.test.ts'],
+    cases: 'takes its time',
+  }),
+  forward({
     without: 'retries only of what a reused connection lost',
     from: 'this.#request.pool.dials !== this.#dialsBefore ||',
     to: '',
@@ -296,7 +255,7 @@ export const exchangeMutants: readonly Mutant[] = [
   }),
   forward({
     without: 'the length we were told',
-    from: "if (head.body.kind === 'length' && body !== null) headers.push('content-length', String(head.body.length))",
+    from: "if (head.body.kind === 'length') headers.push('content-length', String(head.body.length))",
     to: '',
     corpus: ['framing'],
     cases: 'FRM-27|FRM-26',

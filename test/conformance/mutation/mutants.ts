@@ -4,6 +4,7 @@
  */
 
 import { exchangeMutants } from './exchange-mutants.ts'
+import { httpMutants } from './http-mutants.ts'
 import { netMutants } from './net-mutants.ts'
 import { policyMutants } from './policy-mutants.ts'
 
@@ -15,7 +16,7 @@ export type Mutant = {
   /** Stands in the file exactly once. */
   readonly from: string
   readonly to: string
-  /** Tests of the corpus to run: `framing`, `hosts`, … are `hostile-….test.ts`; others are named in full. */
+  /** Tests of the corpus to run: `framing`, `hosts`, … are `hostile-….test.ts`; others are named in full, with a folder where it is another. */
   readonly corpus: readonly string[]
   /** Pattern of the names of cases that should see it; all of the files where it is absent. */
   readonly cases?: string
@@ -23,4 +24,4 @@ export type Mutant = {
   readonly unit?: string
 }
 
-export const mutants: readonly Mutant[] = [...netMutants, ...policyMutants, ...exchangeMutants]
+export const mutants: readonly Mutant[] = [...netMutants, ...policyMutants, ...httpMutants, ...exchangeMutants]

@@ -348,8 +348,8 @@ export const netMutants: readonly Mutant[] = [
   {
     ...out({
       without: 'the judged Host',
-      from: 'host: hostField(head.authority, head.scheme)',
-      to: "host: head.fields[head.fields.findIndex((name) => name.toLowerCase() === 'host') + 1] ?? ''",
+      from: 'const host = hostField(head.authority, head.scheme)\n',
+      to: "const host = head.fields[head.fields.findIndex((name) => name.toLowerCase() === 'host') + 1] ?? ''\n",
       cases: 'HOST-28',
     }),
     corpus: ['hosts'],

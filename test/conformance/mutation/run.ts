@@ -59,14 +59,17 @@ async function judge(mutant: Mutant, tree: string): Promise<Fate> {
     text.replace(mutant.from, () => mutant.to),
   )
   try {
-    const corpus = mutant.corpus.map(
-      (name) => `test/conformance/${name.endsWith('.ts') ? name : `hostile-${name}.test.ts`}`,
-    )
+    const corpus = mutant.corpus.map(fileOf)
     if (await fails(tree, corpus, mutant.cases)) return 'corpus'
     return mutant.unit !== undefined && (await fails(tree, [`test/unit/${mutant.unit}`])) ? 'unit' : 'survived'
   } finally {
     await writeFile(path, text)
   }
+}
+
+function fileOf(name: string): string {
+  if (name.includes('/')) return `test/${name}`
+  return `test/conformance/${name.endsWith('.ts') ? name : `hostile-${name}.test.ts`}`
 }
 
 /** A run that does not end has noticed something too. */

@@ -198,6 +198,15 @@ describe('what is dropped of chunks', () => {
   })
 })
 
+/** RFC 9110 §5.6.2: whatever is visible and separates nothing. */
+const word = String.raw`[^\x00-\x20"(),\/:;<=>?@[\\\]{}\x7f-\xff]+`
+const quoted = String.raw`"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e]|\\[\t\x20-\x7e])*"`
+const naiveSize = new RegExp(String.raw`^([0-9a-f]+)(?:;${word}(?:=(?:${word}|${quoted}))?)*\r\n`, 'i')
+const naiveTrailers = new RegExp(
+  String.raw`^(?:(?!content-length:|transfer-encoding:)${word}:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n`,
+  'i',
+)
+
 /**
  * Chunks as RFC 9112 §7.1 writes them, read with all of the text at hand and none of the care for lines that end later.
  * Null: not over, or not chunks.
@@ -206,16 +215,16 @@ function naive(text: string): { readonly body: string; readonly rest: string } |
   let body = ''
   let at = 0
   for (;;) {
-    const line = /^([0-9a-f]+)((?:;[a-z]+(?:=(?:[a-z]+|"[^"\\]*"))?)*)\r\n/i.exec(text.slice(at))
+    const line = naiveSize.exec(text.slice(at))
     if (line === null) return null
     at += line[0].length
     const size = Number.parseInt(line[1] ?? '', 16)
     if (size === 0) break
-    if (text.length < at + size + 2 || text.slice(at + size, at + size + 2) !== '\r\n') return null
+    if (text.slice(at + size, at + size + 2) !== '\r\n') return null
     body += text.slice(at, at + size)
     at += size + 2
   }
-  const trailers = /^(?:(?!content-length:|transfer-encoding:)[a-z-]+:[ -~]*\r\n)*\r\n/i.exec(text.slice(at))
+  const trailers = naiveTrailers.exec(text.slice(at))
   return trailers === null ? null : { body, rest: text.slice(at + trailers[0].length) }
 }
 

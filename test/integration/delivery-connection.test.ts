@@ -208,6 +208,25 @@ describe('a request whose body nobody took', () => {
     client.destroy()
   })
 
+  it('turns out to be none while the answer streams: the answer is cut, and nothing is written into it', async () => {
+    const client = await RawClient.connect(world.ports.proxy)
+    const authority = `good.test:${world.ports.http}`
+    const { authorization } = await world.newSession()
+    const lines = `Host: ${authority}\r\nProxy-Authorization: ${authorization}\r\n`
+    world.http.onConnection = (socket) => {
+      world.http.onConnection = null
+      socket.once('data', () => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhello'))
+    }
+    const before = world.records.length
+    await client.send(`POST http://${authority}/ HTTP/1.1\r\n${lines}Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n`)
+    await expect.poll(() => client.unread.toString()).toContain('hello')
+    await client.send('x\r\n')
+    expect(await client.closed()).toBe(true)
+    expect(client.unread.toString()).toBe('HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhello')
+    await expect.poll(() => world.records.length).toBe(before + 1)
+    expect(world.records.at(-1)).toMatchObject({ outcome: 'deny', reason: 'malformed_request', status: 200 })
+  })
+
   it('because the origin answered first leaves the next one whole', async () => {
     const client = await RawClient.connect(world.ports.proxy)
     const authority = `good.test:${world.ports.http}`

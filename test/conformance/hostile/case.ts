@@ -76,11 +76,11 @@ export type HostileCase = {
   readonly expect: Expectation
 }
 
-/** Refused before anything left: no connection, no question, one record; 400 ends the connection. */
+/** Refused before anything left: no connection, no question, one record; a head that is a problem is the last. */
 export function refused(status: number, reason: string, after?: Expectation['after']): Expectation {
   return {
     statuses: [status],
-    after: after ?? (status === 400 ? 'closed' : 'open'),
+    after: after ?? (status === 400 || status === 421 ? 'closed' : 'open'),
     records: [`deny ${reason}`],
     requests: 0,
   }

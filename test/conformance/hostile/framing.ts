@@ -1,7 +1,7 @@
 /** FRM: one request in, at most one well-framed request out, or a refusal (RFC 9112 §6, §7; RFC 9110 §8.6). */
 
 import { expect } from 'vitest'
-import { asHttp, brokenOff, type HostileCase, malformed, passed, request, shown, variants } from './case.ts'
+import { asHttp, brokenOff, type HostileCase, malformed, passed, refused, request, shown, variants } from './case.ts'
 
 const chunked = 'Transfer-Encoding: chunked\r\n'
 const hello = '5\r\nhello\r\n0\r\n\r\n'
@@ -387,6 +387,17 @@ export const framing: readonly HostileCase[] = [
     send: (spot) => [1, 2].map((n) => `GET ${spot.target(`/${n}`)} HTTP/1.1\r\n${spot.lines}\r\n`).join(''),
     expect: passed(({ requests }) => expect(requests.map(({ target }) => target)).toEqual(['/1', '/2']), 2),
   },
+  {
+    id: 'FRM-19h',
+    what: 'nothing behind a head that names another host is read',
+    send: (spot) =>
+      `GET ${spot.target('/')} HTTP/1.1\r\n${spot.lines.replace('good.test', 'evil.test')}\r\n` +
+      `GET ${spot.target('/')} HTTP/1.1\r\n${spot.lines}\r\n`,
+    expect: {
+      ...refused(421, 'authority_mismatch', 'closed'),
+      check: ({ responses }) => expect(responses[0]?.fields).toContainEqual(['connection', 'close']),
+    },
+  },
   ...variants('FRM-19g', ['', 'Content-Length: 5\r\n'], (lines) => ({
     places: ['proxy'],
     what: `a CONNECT behind a request that waits for its answer opens nothing (${shown(lines)})`,
@@ -489,6 +500,27 @@ export const framing: readonly HostileCase[] = [
     ending: 'reset',
     expect: { statuses: [], after: 'any', records: ['abandoned'], requests: 0, broken: true },
   },
+  ...variants(
+    'FRM-28',
+    [
+      ['1.1', 'Connection: close\r\n'],
+      ['1.1', 'Connection: keep-alive, close\r\n'],
+      ['1.1', 'Proxy-Connection: close\r\n'],
+      ['1.0', ''],
+      ['1.0', 'Connection: x\r\n'],
+    ] as const,
+    ([version, lines]) => ({
+      what: `nothing behind a last request is read (HTTP/${version}, ${shown(lines)})`,
+      send: (spot) => {
+        const first = `GET ${spot.target('/')} HTTP/${version}\r\n${spot.lines}${lines}\r\n`
+        return `${first}GET ${spot.target('/smuggled')} HTTP/1.1\r\n${spot.lines}\r\n`
+      },
+      expect: {
+        ...passed(({ responses }) => expect(responses[0]?.fields).toContainEqual(['connection', 'close'])),
+        after: 'closed',
+      },
+    }),
+  ),
   {
     id: 'FRM-27a',
     what: 'a chunked upload without a length arrives whole',

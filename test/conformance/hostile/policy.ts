@@ -362,12 +362,21 @@ export const policy: readonly HostileCase[] = [
     expect: refused(403, 'method_not_allowed', 'closed'),
   })),
   {
+    id: 'FRM-28x',
+    what: 'a refused request with Connection: close is the last one',
+    host: 'methods.test',
+    send: (spot) =>
+      `POST ${spot.target('/')} HTTP/1.1\r\n${spot.lines}Connection: close\r\n\r\n` +
+      `GET ${spot.target('/next')} HTTP/1.1\r\n${spot.lines}\r\n`,
+    expect: refused(403, 'method_not_allowed', 'closed'),
+  },
+  {
     id: 'FRM-18w',
     what: 'a refused request that waits for 100 Continue is not told to continue',
     host: 'methods.test',
     send: request('POST', 'Expect: 100-continue\r\nContent-Length: 5\r\n'),
     expect: {
-      ...refused(403, 'method_not_allowed', 'any'),
+      ...refused(403, 'method_not_allowed', 'closed'),
       check: ({ responses }) => expect(responses[0]?.informational).toEqual([]),
     },
   },

@@ -85,6 +85,8 @@ export class Connection implements Cuttable, Watched {
   #phaseSince = performance.now()
   #bytesBefore: number
   #bytesSeen = 0
+  /** What waited to be taken by the client at the last sweep. */
+  #unsent = 0
   #drain: Drain | null = null
 
   constructor(start: ConnectionStart) {
@@ -103,7 +105,9 @@ export class Connection implements Cuttable, Watched {
   }
 
   prove([value]: readonly string[], session: LiveSession): void {
-    this.#proof = { value, session, snapshot: session.current }
+    // A copy: a part of a text keeps all of it, and this one stays as long as the connection.
+    const copy = value === undefined ? undefined : Buffer.from(value, 'latin1').toString('latin1')
+    this.#proof = { value: copy, session, snapshot: session.current }
   }
 
   /** From now on the end of this session cuts this connection. */
@@ -171,6 +175,14 @@ export class Connection implements Cuttable, Watched {
         this.#phaseSince = now
       } else if (this.ended && now - this.#phaseSince > halfClosedMs) this.cut()
       else if (now - this.#phaseSince > limits.exchangeIdleMs) this.cut('idle')
+      return
+    }
+    if (stream.writableLength > 0) {
+      // Answered, and the answer is still on its way: the client may take its time, as long as it takes something.
+      if (stream.writableLength !== this.#unsent) {
+        this.#unsent = stream.writableLength
+        this.#phaseSince = now
+      } else if (now - this.#phaseSince > limits.exchangeIdleMs) this.cut('idle')
       return
     }
     if (stream.bytesRead === this.#bytesBefore) {

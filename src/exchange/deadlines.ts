@@ -6,6 +6,7 @@
  */
 
 import type net from 'node:net'
+import { resetSocket } from '../upstream/reset-socket.ts'
 
 export type Watched = {
   /** Called every `sweepMs` with `performance.now()`; ends what has waited too long. */
@@ -33,8 +34,8 @@ export class Deadlines {
     this.#watched.delete(watched)
   }
 
-  /** For a socket that was told its last answer: it may take it at its own pace, read on for a moment, and is gone then. */
-  lingerThenDestroy(socket: net.Socket): void {
+  /** For a socket (on top of `raw`) that was told its last answer: it may take it at its own pace, read on for a moment, and is gone then. */
+  lingerThenDestroy(socket: net.Socket, raw: net.Socket): void {
     let since = performance.now()
     let waiting = socket.writableLength
     const lingering: Watched = {
@@ -43,8 +44,11 @@ export class Deadlines {
           waiting = socket.writableLength
           since = now
         }
-        if (now - since < (waiting > 0 ? stalledMs : lingerMs)) return
-        socket.destroy()
+        // Whoever has said its last word and takes nothing either is gone: the reset after it is seen by nobody.
+        if (now - since < (waiting > 0 && !socket.readableEnded ? stalledMs : lingerMs)) return
+        // What was not taken whole must not end like something that was.
+        if (waiting > 0) resetSocket(raw)
+        else socket.destroy()
         this.#watched.delete(lingering)
       },
     }

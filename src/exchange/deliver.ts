@@ -37,7 +37,8 @@ export function deliver(
 
       // Asked after the last wait: between the decision and here the session may have been revoked.
       if (live.ended) return deny('session_unknown', 'revoked')
-      if (exchange.left) return { kind: 'abandoned', detail: 'the client left before the request was sent' }
+      if (exchange.left || exchange.interruption !== null)
+        return { kind: 'abandoned', detail: 'the client left before the request was sent' }
 
       const { scheme } = permit.head
       const key = { scheme, permit: address.permit, addresses: answer.key, policyVersion: session.policy.version }

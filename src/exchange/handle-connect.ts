@@ -134,7 +134,7 @@ function refuse(rooms: Rooms, connect: Connect, outcome: Outcome, httpVersion: s
     // Read on until the client has closed: closing with unread bytes would reset the answer away.
     socket.resume()
     socket.end()
-    rooms.deadlines.lingerThenDestroy(socket)
+    rooms.deadlines.lingerThenDestroy(socket, connection.start.raw)
   } else {
     connection.challenged = true
     rooms.serve(connection, Buffer.alloc(0))

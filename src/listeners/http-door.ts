@@ -63,6 +63,7 @@ class Visit implements HttpListener {
   readonly #connection: Connection
   readonly #count: Count
   #reader: HttpReader | null = null
+  #onDrained: (() => void) | null = null
 
   constructor(rooms: Rooms, connection: Connection, count: Count) {
     this.#rooms = rooms
@@ -76,12 +77,25 @@ class Visit implements HttpListener {
     if (this.#reader === null) {
       connection.onHeadTimeout = () => this.onBadHead('the head did not end in time')
       stream.once('close', () => this.#closed())
-      stream.on('drain', () => connection.active?.drained())
+      stream.on('drain', () => this.#drained())
     }
     connection.finish(early.length)
     this.#rooms.deadlines.add(connection)
     this.#reader = new HttpReader({ stream, place, early, headBytesMax }, this)
-    this.#reader.start()
+    this.#whenTaken(() => this.#reader?.start())
+  }
+
+  /** A client that does not take its answers gets no more of them: what it asks next waits. */
+  #whenTaken(goOn: () => void): void {
+    if (this.#connection.start.stream.writableNeedDrain) this.#onDrained = goOn
+    else goOn()
+  }
+
+  #drained(): void {
+    this.#connection.active?.drained()
+    const goOn = this.#onDrained
+    this.#onDrained = null
+    goOn?.()
   }
 
   onRequest(raw: RawHead, head: HeadProblem | RequestHead, body: RequestBody): void {
@@ -139,6 +153,10 @@ class Visit implements HttpListener {
     finishFacts(this.#rooms, facts, problem, reply?.status ?? null)
   }
 
+  onFault(): void {
+    this.#connection.cut()
+  }
+
   onDropped(): void {
     this.#connection.drained(this.#reader?.unreadBytes ?? 0)
   }
@@ -149,7 +167,7 @@ class Visit implements HttpListener {
     if (within === 'body') this.onBadBody('the body ended before its framing said so')
     else if (within === 'head') this.onBadHead('the head did not end')
     // Who has asked may have said its last word, and still wait for the answer.
-    else if (connection.active === null) this.#hangUp()
+    else if (connection.active === null && this.#reader?.unreadBytes === 0) this.#hangUp()
   }
 
   #answered(): void {
@@ -162,7 +180,7 @@ class Visit implements HttpListener {
     else {
       connection.finish(reader.unreadBytes)
       if (reader.withinBody) connection.drain()
-      reader.next()
+      this.#whenTaken(() => reader.next())
     }
   }
 
@@ -179,7 +197,7 @@ class Visit implements HttpListener {
     stream.resume()
     stream.end()
     this.#rooms.deadlines.delete(this.#connection)
-    this.#rooms.deadlines.lingerThenDestroy(stream)
+    this.#rooms.deadlines.lingerThenDestroy(stream, this.#connection.start.raw)
   }
 
   #closed(): void {

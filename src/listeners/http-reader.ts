@@ -29,7 +29,9 @@ export type HttpListener = {
   readonly onBadBody: (detail: string) => void
   /** What was left of a body, after the answer, has come to its end. */
   readonly onDropped: () => void
-  /** The client says nothing more: within a body, within a head, or where it may. */
+  /** A bug of ours: the connection cannot go on. */
+  readonly onFault: (error: unknown) => void
+  /** The client says nothing more: within a body, within a head, or where it may. Told again where more of it shows. */
   readonly onEnd: (within: 'body' | 'head' | 'nothing') => void
 }
 
@@ -58,8 +60,17 @@ export class HttpReader implements BodySource {
   #behind = false
   #stopped = false
   #paused = false
+  /** How much of an unfinished head was looked through already. */
+  #scanned = 0
+  #advancing = false
+  /** The client has said its last word, and what the door was told of it. */
+  #ended = false
+  #told: 'body' | 'head' | 'nothing' | null = null
   readonly #onData = (bytes: Buffer): void => this.#receive(bytes)
-  readonly #onEnd = (): void => this.#end()
+  readonly #onEnd = (): void => {
+    this.#ended = true
+    this.#advance()
+  }
 
   constructor(start: HttpStart, listener: HttpListener) {
     this.#stream = start.stream
@@ -154,16 +165,25 @@ export class HttpReader implements BodySource {
     this.#advance()
   }
 
-  #end(): void {
-    if (this.#stopped) return
-    this.#listener.onEnd(this.#decoder !== null ? 'body' : this.#unread !== null && !this.#busy ? 'head' : 'nothing')
+  /** Moves what can be moved. What a listener or a body asks for meanwhile is seen by the same loop. */
+  #advance(): void {
+    if (this.#advancing || this.#stopped) return
+    this.#advancing = true
+    try {
+      while (!this.#stopped && this.#unread !== null) {
+        const moved = this.#decoder !== null ? this.#readBody(this.#decoder) : this.#busy ? false : this.#readHead()
+        if (!moved) break
+      }
+      this.#rest()
+    } catch (error) {
+      this.#listener.onFault(error)
+    } finally {
+      this.#advancing = false
+    }
   }
 
-  #advance(): void {
-    while (!this.#stopped && this.#unread !== null) {
-      const moved = this.#decoder !== null ? this.#readBody(this.#decoder) : this.#busy ? false : this.#readHead()
-      if (!moved) break
-    }
+  /** Nothing more moves for now. */
+  #rest(): void {
     if (this.#stopped) return
     // A client that is ahead waits; one that is not must be heard when it leaves.
     const full =
@@ -173,6 +193,16 @@ export class HttpReader implements BodySource {
       if (full) this.#stream.pause()
       else this.#stream.resume()
     }
+    if (this.#ended) this.#tellEnd()
+  }
+
+  /** What the client left unfinished shows only when all that came before it has been taken. */
+  #tellEnd(): void {
+    const unfinished = this.#decoder !== null ? this.#unread === null : !this.#busy && this.#unread !== null
+    const within = unfinished ? (this.#decoder === null ? 'head' : 'body') : 'nothing'
+    if (within === this.#told) return
+    this.#told = within
+    this.#listener.onEnd(within)
   }
 
   #readBody(decoder: BodyDecoder): boolean {
@@ -208,12 +238,9 @@ export class HttpReader implements BodySource {
     if (unread === null) return false
     // RFC 9112 §2.2: one empty line before a request is a relic of old clients, and no request.
     const start = unread[0] === 13 && unread[1] === 10 ? 2 : 0
-    const end = unread.indexOf('\r\n\r\n', start, 'latin1')
+    const end = unread.indexOf('\r\n\r\n', Math.max(start, this.#scanned - 3), 'latin1')
     if ((end < 0 ? unread.length : end) - start > this.#headBytesMax) return this.#badHead('the head is too large')
-    if (end < 0)
-      return canBecomeHead(unread.toString('latin1', start))
-        ? false
-        : this.#badHead('what has come is no HTTP/1.1 head')
+    if (end < 0) return this.#waitForHead(unread, start)
     const raw = this.#heads.parse(unread.toString('latin1', start, end + 2))
     if ('kind' in raw) return this.#badHead(raw.detail)
     this.#keep(unread, end + 4)
@@ -221,6 +248,16 @@ export class HttpReader implements BodySource {
     if (raw.method === 'CONNECT') this.#listener.onConnect(raw, { behind: this.#behind })
     else this.#begin(raw, parseRequestHead(raw, this.#place))
     return true
+  }
+
+  /** Only what is new is looked at: a head may come a byte at a time. */
+  #waitForHead(unread: Buffer, start: number): boolean {
+    // A line end may have come in halves, and is looked at as a whole.
+    const last = Math.max(start, this.#scanned - 1)
+    const from = last > start && unread[last] === 10 ? last - 1 : last
+    if (!canBecomeHead(unread.toString('latin1', from))) return this.#badHead('what has come is no HTTP/1.1 head')
+    this.#scanned = unread.length
+    return false
   }
 
   #begin(raw: RawHead, head: HeadProblem | RequestHead): void {
@@ -243,5 +280,6 @@ export class HttpReader implements BodySource {
 
   #keep(bytes: Buffer, from: number): void {
     this.#unread = from < bytes.length ? bytes.subarray(from) : null
+    this.#scanned = 0
   }
 }

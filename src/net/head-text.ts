@@ -15,6 +15,8 @@ const requestLine = /^([!-~]+) ([!-~\x80-\xff]+) HTTP\/1\.([01])$/
 // A name is a token with the colon right behind it; a value is visible text, spaces and tabs (RFC 9110 §5.5).
 const fieldLines = /^(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*\r\n)*$/
 
+const keptLengthMax = 4096
+
 /** Reads the heads of one connection: a client that repeats its fields word for word is given the same list again. */
 export class HeadTexts {
   #lines: string | null = null
@@ -29,7 +31,8 @@ export class HeadTexts {
     if (lines === this.#lines) noteRepeated(this.#fields)
     else if (!fieldLines.test(lines)) return malformed('a field line is not "name: value"')
     else {
-      this.#lines = lines
+      // What is kept stays as long as the connection, with the text that it is a part of.
+      this.#lines = text.length <= keptLengthMax ? lines : null
       this.#fields = fieldsOf(lines)
     }
     const [, method = '', target = '', minor] = line

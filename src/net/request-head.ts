@@ -118,7 +118,8 @@ export function parseRequestHead(raw: RawHead, place: HeadPlace): RequestHead | 
       : scan.length === null
         ? { kind: 'none' }
         : { kind: 'length', length: scan.length },
-    expectContinue: scan.expectContinue,
+    // RFC 9110 §10.1.1: in HTTP/1.0 an expectation is ignored.
+    expectContinue: scan.expectContinue && raw.httpVersion === '1.1',
   }
 }
 

@@ -92,7 +92,10 @@ class Forwarding implements Dispatcher.DispatchHandler, Forward {
 
   check(now: number): void {
     if (this.#sentAt === null || this.#answeredAt !== null || this.#settled) return
-    if (this.#bytesUp !== this.#bytesSeen) {
+    // While the client has more to say and says nothing, it is not the origin that we wait for.
+    const { body } = this.#request
+    const silent = body !== null && 'readableEnded' in body && !body.readableEnded && body.readableLength === 0
+    if (silent || this.#bytesUp !== this.#bytesSeen) {
       this.#bytesSeen = this.#bytesUp
       this.#waitingSince = now
     } else if (now - Math.max(this.#sentAt, this.#waitingSince) > this.#request.pool.headTimeoutMs) {
@@ -132,7 +135,6 @@ class Forwarding implements Dispatcher.DispatchHandler, Forward {
     this.#answeredAt = performance.now()
     this.#bytesDown += head.bytes
     try {
-      // Node refuses to write what some origins send (bytes above 0xFF, odd statuses); nothing has gone out then.
       this.#request.writer.start(head)
       this.#status = status
     } catch (error) {

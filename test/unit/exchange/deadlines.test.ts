@@ -53,7 +53,7 @@ describe('what is watched', () => {
 describe('a socket that was told its last answer', () => {
   it('may linger for two seconds and is gone then', () => {
     const socket = new net.Socket()
-    deadlines.lingerThenDestroy(socket)
+    deadlines.lingerThenDestroy(socket, socket)
     vi.advanceTimersByTime(1900)
     expect(socket.destroyed).toBe(false)
     vi.advanceTimersByTime(300)
@@ -61,10 +61,10 @@ describe('a socket that was told its last answer', () => {
   })
 
   it('takes it at its own pace, and is gone when it takes none', () => {
-    const socket = new net.Socket()
+    const socket = new net.Socket().on('error', () => undefined)
     let length = 40_000
     vi.spyOn(socket, 'writableLength', 'get').mockImplementation(() => length)
-    deadlines.lingerThenDestroy(socket)
+    deadlines.lingerThenDestroy(socket, socket)
     for (; length > 10_000; length -= 10_000) vi.advanceTimersByTime(20_000)
     expect(socket.destroyed).toBe(false)
     vi.advanceTimersByTime(31_000)
@@ -74,7 +74,7 @@ describe('a socket that was told its last answer', () => {
   it('is forgotten when it closes by itself', () => {
     const socket = new net.Socket()
     const destroy = vi.spyOn(socket, 'destroy')
-    deadlines.lingerThenDestroy(socket)
+    deadlines.lingerThenDestroy(socket, socket)
     Duplex.prototype.emit.call(socket, 'close')
     vi.advanceTimersByTime(5000)
     expect(destroy).not.toHaveBeenCalled()

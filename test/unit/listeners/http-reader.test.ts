@@ -43,6 +43,7 @@ class Reading {
           this.said.push(`bad body: ${detail}`)
           this.reader.fail(new Error(detail))
         },
+        onFault: (error) => this.said.push(`fault: ${String(error)}`),
         onDropped: () => this.said.push(`dropped, ${this.reader.unreadBytes} behind`),
         onEnd: (within) => this.said.push(`end within ${within}`),
       },
@@ -122,6 +123,9 @@ describe('a head', () => {
     [[' '], []],
     [['\r\r'], ['bad head: what has come is no HTTP/1.1 head']],
     [['GET / HTTP/1.1\n'], ['bad head: what has come is no HTTP/1.1 head']],
+    [['GET / HTTP/1.1', '\n'], ['bad head: what has come is no HTTP/1.1 head']],
+    [['GET /\r', 'x'], ['bad head: what has come is no HTTP/1.1 head']],
+    [['GET / HTTP/1.1\r', '\nHost: good.test\r', '\n\r', '\n'], ['GET /']],
     [['\x16\x03\x01'], ['bad head: what has come is no HTTP/1.1 head']],
     [['GET / HTTP/1.1\r\nHost : good.test\r\n\r\n'], ['bad head: a field line is not "name: value"']],
     [['BAD\r\n\r\n'], ['bad head: the request line is not "METHOD target HTTP/1.1"']],

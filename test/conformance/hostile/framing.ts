@@ -327,6 +327,19 @@ export const framing: readonly HostileCase[] = [
       expect(requests[0]?.body.toString()).toBe('hello')
     }),
   },
+  {
+    id: 'FRM-18o',
+    what: 'Expect in HTTP/1.0 means nothing',
+    send: (spot) =>
+      `POST ${spot.target('/')} HTTP/1.0\r\n${spot.lines}Expect: 100-continue\r\nContent-Length: 5\r\n\r\nhello`,
+    expect: {
+      ...passed(({ requests, responses }) => {
+        expect(responses[0]?.informational).toEqual([])
+        expect(requests[0]?.body.toString()).toBe('hello')
+      }),
+      after: 'closed',
+    },
+  },
   ...variants('FRM-18x', ['200-maybe', '100-continue, x', '', '100-continue-please'], (value) => ({
     what: `Expect: ${value}`,
     send: request('POST', `Expect: ${value}\r\nContent-Length: 5\r\n`, 'hello'),

@@ -223,17 +223,17 @@ export const exchangeMutants: readonly Mutant[] = [
   }),
   forward({
     without: 'the time that an upload takes',
-    from: 'if (this.#bytesUp !== this.#bytesSeen) {',
+    from: 'if (silent || this.#bytesUp !== this.#bytesSeen) {',
     to: 'if (this.#bytesUp < this.#bytesSeen) {',
     corpus: ['upstream-faults.test.ts'],
-    cases: 'takes its time',
+    cases: 'something moves',
   }),
   forward({
     without: 'the time that an answer takes',
     from: 'if (this.#sentAt === null || this.#answeredAt !== null || this.#settled) return',
     to: 'if (this.#sentAt === null || this.#settled) return',
     corpus: ['upstream-faults.test.ts'],
-    cases: 'takes its time',
+    cases: 'something moves',
   }),
   forward({
     without: 'retries only of what a reused connection lost',

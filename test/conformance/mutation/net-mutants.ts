@@ -273,6 +273,12 @@ export const netMutants: readonly Mutant[] = [
     cases: 'FRM-04',
   }),
   head({
+    without: 'no 100 Continue in HTTP/1.0',
+    from: "scan.expectContinue && raw.httpVersion === '1.1'",
+    to: 'scan.expectContinue',
+    cases: 'FRM-18o',
+  }),
+  head({
     without: '100-continue as the only Expect',
     from: "if (expect !== null && !/^100-continue$/i.test(expect)) return malformed('Expect is not 100-continue')",
     to: '',

@@ -177,6 +177,15 @@ describe('requests', () => {
     expect(reading.said).toEqual(['GET /1', 'GET /2', 'GET /3'])
   })
 
+  it('are found although the one before them came in pieces, and was longer', async () => {
+    const reading = new Reading()
+    const first = get('/1', `X: ${'x'.repeat(200)}\r\n`)
+    await reading.say(first.slice(0, -2), first.slice(-2))
+    await reading.next()
+    await reading.say(get('/2'))
+    expect(reading.said).toEqual(['GET /1', 'GET /2'])
+  })
+
   it('that wait are bounded: the client waits then, and goes on later', async () => {
     const reading = new Reading({ headBytesMax: 200 })
     await reading.say(get('/1'))

@@ -151,6 +151,15 @@ describe('the heads of one connection', () => {
     },
   )
 
+  it('that are long are not kept', () => {
+    const heads = new HeadTexts()
+    const lines = `A: ${'b'.repeat(5000)}\r\n`
+    const first = headOf(heads.parse(line + lines))
+    const second = headOf(heads.parse(line + lines))
+    expect(second.fields).toEqual(first.fields)
+    expect(second.fields).not.toBe(first.fields)
+  })
+
   it('share nothing with those of another', () => {
     expect(headOf(parse(line)).fields).not.toBe(headOf(parse(line)).fields)
   })

@@ -1,30 +1,36 @@
 /** One CONNECT, door to door: admit, then intercept or tunnel. It is answered once and recorded once, or each request in it is. */
 
 import type net from 'node:net'
-import { type Authority, parseAuthority } from '../net/authority.ts'
-import { fieldValue } from '../net/fields.ts'
-import { checkConnectFields, type RawHead } from '../net/request-head.ts'
+import type { Authority } from '../net/authority.ts'
 import { decideHost, type HostPermit } from '../policy/decide-host.ts'
-import { type Deny, deny } from '../policy/decision.ts'
+import { type Decision, type Deny, deny } from '../policy/decision.ts'
 import type { LiveSession } from '../sessions/session.ts'
+import type { ConnectVoice } from './connect-voice.ts'
 import type { Connection } from './connection.ts'
 import { isEgressLocal } from './egress-local.ts'
 import type { Facts } from './facts.ts'
-import { beginFacts, finishFacts, identify, noteSession, slowLoop } from './handle-request.ts'
+import { beginFacts, finishFacts, noteSession, slowLoop } from './handle-request.ts'
 import { openIntercepted } from './open-intercepted.ts'
 import { openTunnel } from './open-tunnel.ts'
 import type { Outcome } from './outcome.ts'
-import { replyTo } from './reply.ts'
 import type { Rooms } from './rooms.ts'
 
+/** A CONNECT as a door has read it, in whatever protocol that was. */
+export type ConnectAsked = {
+  readonly authority: () => Authority | Deny
+  readonly who: () => Decision<LiveSession>
+  /** What tells one client of a session from another. */
+  readonly userAgent: string | null
+  /** Bytes that came right behind. */
+  readonly early: Buffer
+  readonly voice: ConnectVoice
+}
+
 /** A CONNECT under way, with what belongs to it. */
-export type Connect = {
+export type Connect = Pick<ConnectAsked, 'early' | 'userAgent' | 'voice'> & {
   readonly connection: Connection
   readonly socket: net.Socket
   readonly facts: Facts
-  readonly userAgent: string | null
-  /** Bytes that came right behind the head. */
-  readonly early: Buffer
 }
 
 /** What becomes of a CONNECT that was admitted: `told` when the client has had its answer and the socket is not ours any more. */
@@ -32,20 +38,14 @@ export type Opened =
   | { readonly kind: 'told'; readonly outcome: Outcome | null; readonly status: number | null }
   | Outcome
 
-export async function handleConnect(
-  rooms: Rooms,
-  connection: Connection,
-  request: RawHead,
-  early: Buffer,
-): Promise<void> {
+export async function handleConnect(rooms: Rooms, connection: Connection, asked: ConnectAsked): Promise<void> {
   const facts = beginFacts(rooms, connection, 'connect')
+  const { early, userAgent, voice } = asked
   // Inside TLS the answer to a CONNECT is said inside too. Whoever accepted the socket hears its errors for life.
-  const socket = connection.start.stream
-  const userAgent = fieldValue(request.fields, 'user-agent')
-  const connect: Connect = { connection, socket, facts, userAgent, early }
+  const connect: Connect = { connection, socket: connection.start.stream, facts, userAgent, early, voice }
   let opened: Opened
   try {
-    opened = await walk(rooms, connect, request)
+    opened = await walk(rooms, connect, asked)
   } catch (error) {
     opened = { kind: 'fault', error }
   }
@@ -54,17 +54,16 @@ export async function handleConnect(
     return
   }
   if (opened.kind === 'deny') await slowLoop(rooms, facts, opened)
-  const status = refuse(rooms, connect, opened, request.httpVersion)
-  finishFacts(rooms, facts, opened, status)
+  finishFacts(rooms, facts, opened, refuse(rooms, connect, opened))
 }
 
-async function walk(rooms: Rooms, connect: Connect, request: RawHead): Promise<Opened> {
+async function walk(rooms: Rooms, connect: Connect, asked: ConnectAsked): Promise<Opened> {
   const { connection, facts } = connect
   facts.scheme = 'https'
-  const authority = readAuthority(connection, request)
+  const authority = asked.authority()
   if ('host' in authority) facts.authority = authority
 
-  const who = identify(rooms, connection, request.fields)
+  const who = asked.who()
   if (who.kind === 'allow') noteSession(facts, connection, who.permit)
   if (!('host' in authority)) return authority
   if (who.kind === 'deny') return who
@@ -78,14 +77,6 @@ async function walk(rooms: Rooms, connect: Connect, request: RawHead): Promise<O
   facts.wouldDeny = where.permit.wouldDeny
   facts.decidedAt = performance.now()
   return open(rooms, connect, live, where.permit)
-}
-
-function readAuthority(connection: Connection, request: RawHead): Authority | Deny {
-  if (connection.start.place.kind === 'tunnel') return deny('malformed_request', 'CONNECT inside a tunnel')
-  const authority = parseAuthority(request.target)
-  if (authority === null) return deny('malformed_request', 'CONNECT target is not host:port')
-  const problem = checkConnectFields(request.fields, authority)
-  return problem === null ? authority : deny(problem.reason, problem.detail)
 }
 
 function open(rooms: Rooms, connect: Connect, live: LiveSession, permit: HostPermit): Promise<Opened> {
@@ -110,26 +101,15 @@ function tellDenied(
   return inside ? openIntercepted(rooms, connect, live, authority, refusal) : refusal
 }
 
-/**
- * The answer to a CONNECT that opens nothing. After a challenge the connection stays open for a moment, because clients
- * answer it there; after anything else it ends: Node's https agent forgets the socket of a refused CONNECT without closing
- * it, and its process would not end before we do.
- */
-function refuse(rooms: Rooms, connect: Connect, outcome: Outcome, httpVersion: string): number | null {
-  const { connection, facts, socket, early } = connect
-  const reply = replyTo(outcome, facts)
-  if (reply === null || socket.destroyed || !socket.writable) {
+/** The answer to a CONNECT that opens nothing; returns what the client was told. */
+function refuse(rooms: Rooms, { connection, facts, socket, voice }: Connect, outcome: Outcome): number | null {
+  const refusal = voice.refuse(outcome, facts)
+  if (refusal === null || socket.destroyed || !socket.writable) {
     socket.destroy()
     return null
   }
-  // What was sent before we answered is no next request.
-  const last = reply.status !== 407 || early.length > 0 || httpVersion !== '1.1'
-  const body = Buffer.from(reply.body)
-  const lines = [`HTTP/1.1 ${reply.status} ${reply.reason}`]
-  for (let i = 0; i < reply.fields.length; i += 2) lines.push(`${reply.fields[i]}: ${reply.fields[i + 1]}`)
-  lines.push(`Content-Length: ${body.length}`, `Connection: ${last ? 'close' : 'keep-alive'}`, '', '')
-  socket.write(Buffer.concat([Buffer.from(lines.join('\r\n'), 'latin1'), body]))
-  if (last) {
+  socket.write(refusal.bytes)
+  if (refusal.last) {
     connection.poisoned = true
     // Read on until the client has closed: closing with unread bytes would reset the answer away.
     socket.resume()
@@ -139,5 +119,5 @@ function refuse(rooms: Rooms, connect: Connect, outcome: Outcome, httpVersion: s
     connection.challenged = true
     rooms.serve(connection, Buffer.alloc(0))
   }
-  return reply.status
+  return refusal.status
 }

@@ -17,8 +17,6 @@ import type { Connect, Opened } from './handle-connect.ts'
 import { finishFacts } from './handle-request.ts'
 import type { Rooms } from './rooms.ts'
 
-export const established = 'HTTP/1.1 200 Connection Established\r\n\r\n'
-
 export async function openIntercepted(
   rooms: Rooms,
   connect: Connect,
@@ -27,7 +25,7 @@ export async function openIntercepted(
   refusal: Deny | null,
 ): Promise<Opened> {
   const { socket } = connect
-  socket.write(established)
+  socket.write(connect.voice.established)
   const first = await readFirstBytes(socket, connect.early, rooms.limits.firstBytesMs)
   return first.kind === 'tls'
     ? openTls(rooms, connect, live, authority, refusal, first)

@@ -16,7 +16,7 @@ import { joinTunnel, type Tunnel, type TunnelEnd } from '../upstream/tunnel.ts'
 import type { Watched } from './deadlines.ts'
 import { readFirstBytes } from './first-bytes.ts'
 import type { Connect, Opened } from './handle-connect.ts'
-import { established, judgeServerName, openPlain } from './open-intercepted.ts'
+import { judgeServerName, openPlain } from './open-intercepted.ts'
 import { interrupted, type Outcome } from './outcome.ts'
 import type { Rooms } from './rooms.ts'
 
@@ -53,7 +53,7 @@ export async function openTunnel(
 
   // Until the client has spoken, an origin that goes away must not end the process.
   dialled.socket.on('error', ignore)
-  socket.write(established)
+  socket.write(connect.voice.established)
   const first = await readFirstBytes(socket, connect.early, rooms.limits.firstBytesMs)
   if (first.kind !== 'tls') {
     discard()

@@ -6,14 +6,16 @@
  */
 
 import type { Connection } from '../exchange/connection.ts'
-import { handleConnect } from '../exchange/handle-connect.ts'
+import { type ConnectAsked, handleConnect } from '../exchange/handle-connect.ts'
 import { beginFacts, finishFacts, handleRequest, identify, noteSession } from '../exchange/handle-request.ts'
+import { httpConnect } from '../exchange/http-connect.ts'
 import { type Reply, replyTo } from '../exchange/reply.ts'
 import type { RequestBody } from '../exchange/request-body.ts'
 import type { Rooms } from '../exchange/rooms.ts'
 import type { HeadProblem, RawHead, RequestHead } from '../net/request-head.ts'
 import { type Deny, deny } from '../policy/decision.ts'
 import { type HttpListener, HttpReader } from './http-reader.ts'
+import { SocksReader } from './socks-reader.ts'
 
 export type HttpDoor = {
   readonly serve: (connection: Connection, early: Buffer) => void
@@ -112,13 +114,26 @@ class Visit implements HttpListener {
       this.onBadHead('CONNECT behind a request that still waits for its answer')
       return
     }
+    const early = this.#reader?.detach() ?? noBytes
+    this.#connect(httpConnect(this.#rooms, this.#connection, raw, early))
+  }
+
+  /** Only of a connection on which nothing else was said, and not in tunnels. */
+  onSocks(): boolean {
     const connection = this.#connection
-    const early = this.#reader?.detach() ?? Buffer.alloc(0)
+    if (connection.start.place.kind !== 'proxy' || connection.requests > 0) return false
+    const early = this.#reader?.detach() ?? noBytes
+    new SocksReader(this.#rooms, connection, early, (asked) => this.#connect(asked)).start()
+    return true
+  }
+
+  #connect(asked: ConnectAsked): void {
+    const connection = this.#connection
     connection.requests++
     // The tunnel has deadlines of its own.
     this.#rooms.deadlines.delete(connection)
     this.#count.begun(this)
-    handleConnect(this.#rooms, connection, raw, early).then(
+    handleConnect(this.#rooms, connection, asked).then(
       () => this.#count.over(this),
       () => this.#failed(),
     )
@@ -208,6 +223,8 @@ class Visit implements HttpListener {
     connection.closed()
   }
 }
+
+const noBytes = Buffer.alloc(0)
 
 /** A whole answer, for where no request of the parser carries one. */
 function textOf(reply: Reply): string {

@@ -16,6 +16,7 @@ import {
   type RawHead,
   type RequestHead,
 } from '../net/request-head.ts'
+import { isSocks } from '../net/socks.ts'
 
 /** What a reader tells its door. */
 export type HttpListener = {
@@ -23,6 +24,8 @@ export type HttpListener = {
   readonly onRequest: (raw: RawHead, head: HeadProblem | RequestHead, body: RequestBody) => void
   /** `behind`: it came before the request ahead of it was answered. The door detaches or stops the reader. */
   readonly onConnect: (raw: RawHead, place: { readonly behind: boolean }) => void
+  /** What comes begins like SOCKS. True: the door has detached the reader, and reads it as that. */
+  readonly onSocks: () => boolean
   /** Bytes that are no head; nothing follows. */
   readonly onBadHead: (detail: string) => void
   /** The body of the request under way is not what its head said; nothing follows. */
@@ -273,6 +276,8 @@ export class HttpReader implements BodySource {
   }
 
   #badHead(detail: string): false {
+    // Asked only of what is no head, so that heads pay nothing for it.
+    if (isSocks(this.#unread?.[0]) && this.#listener.onSocks()) return false
     this.stop()
     this.#listener.onBadHead(detail)
     return false

@@ -90,6 +90,19 @@ export class RawClient {
     }
   }
 
+  /** The next so many bytes as hex, or fewer where no more come. */
+  async bytes(count: number, timeoutMs: number = silenceMs): Promise<string> {
+    const until = performance.now() + timeoutMs
+    while (this.#buffer.length < count && this.#end === null) {
+      const left = until - performance.now()
+      if (left <= 0) break
+      await this.#more(left)
+    }
+    const taken = this.#buffer.subarray(0, count)
+    this.#buffer = this.#buffer.subarray(taken.length)
+    return taken.toString('hex')
+  }
+
   /** When the other side has closed; false when it has not in time. */
   async closed(timeoutMs: number = silenceMs): Promise<boolean> {
     const until = performance.now() + timeoutMs

@@ -37,7 +37,8 @@ export type RealGatewayOptions = {
   /** Credential name to secret. */
   readonly secrets?: Readonly<Record<string, string>>
   readonly listeners?: readonly ListenerConfig[]
-  readonly statics?: readonly Pick<StaticSessionConfig, 'id' | 'policy'>[]
+  readonly statics?: readonly (Pick<StaticSessionConfig, 'id' | 'policy'> &
+    Partial<Pick<StaticSessionConfig, 'sources'>>)[]
   readonly limits?: Partial<ProcessLimits>
   readonly audit?: Partial<Config['audit']>
   /** Of an earlier gateway: its state is taken over. */

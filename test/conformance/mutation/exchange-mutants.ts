@@ -6,6 +6,9 @@ type Row = Pick<Mutant, 'cases' | 'from' | 'to' | 'without'> & Partial<Pick<Muta
 
 const request = (row: Row): Mutant => ({ file: 'exchange/handle-request.ts', corpus: ['policy', 'hosts'], ...row })
 const connect = (row: Row): Mutant => ({ file: 'exchange/handle-connect.ts', corpus: ['hosts', 'policy'], ...row })
+const httpConnect = (row: Row): Mutant => ({ file: 'exchange/http-connect.ts', corpus: ['hosts', 'policy'], ...row })
+const voice = (row: Row): Mutant => ({ file: 'exchange/connect-voice.ts', corpus: ['tunnels'], ...row })
+const socks = (row: Row): Mutant => ({ file: 'listeners/socks-reader.ts', corpus: ['socks'], ...row })
 const intercepted = (row: Row): Mutant => ({ file: 'exchange/open-intercepted.ts', corpus: ['tunnels'], ...row })
 const tunnel = (row: Row): Mutant => ({ file: 'exchange/open-tunnel.ts', corpus: ['tunnels'], ...row })
 const firstBytes = (row: Row): Mutant => ({ file: 'exchange/first-bytes.ts', corpus: ['tunnels'], ...row })
@@ -50,19 +53,19 @@ export const exchangeMutants: readonly Mutant[] = [
     to: 'if (bound === null || fields.length > 0) {',
     cases: 'SES-04',
   }),
-  connect({
+  httpConnect({
     without: 'the refusal of CONNECT in a tunnel',
     from: "if (connection.start.place.kind === 'tunnel') return deny('malformed_request', 'CONNECT inside a tunnel')",
     to: '',
     cases: 'TUN-07',
   }),
-  connect({
+  httpConnect({
     without: 'the grammar of targets',
     from: "if (authority === null) return deny('malformed_request', 'CONNECT target is not host:port')",
     to: "if (authority === null) return { kind: 'deny', reason: 'host_not_allowed', detail: '', rule: null }",
     cases: 'HOST-',
   }),
-  connect({
+  httpConnect({
     without: 'the fields of CONNECT',
     from: 'return problem === null ? authority : deny(problem.reason, problem.detail)',
     to: 'void problem\n  return authority',
@@ -80,12 +83,37 @@ export const exchangeMutants: readonly Mutant[] = [
     to: "if (where.kind === 'deny') return { kind: 'completed', status: 200 }",
     cases: 'POL-0',
   }),
-  connect({
+  voice({
     without: 'the end of a connection whose next bytes came early',
     from: '|| early.length > 0 ||',
     to: '||',
-    corpus: ['tunnels'],
     cases: 'TUN-1[29]',
+  }),
+
+  socks({
+    without: 'proof before the request',
+    from: "if (who.kind === 'deny') {",
+    to: "if (who.kind === 'deny' && yes.length === 0) {",
+  }),
+  socks({
+    without: 'the refusal of messages that are none',
+    from: "this.#refuse(deny('malformed_request', read.detail), read.reply)",
+    to: '',
+  }),
+  socks({
+    without: 'the deadline of the handshake',
+    from: "this.#connection.onHeadTimeout = () => this.#unfinished('the SOCKS handshake did not end in time')",
+    to: '',
+  }),
+  socks({
+    without: 'the end of a handshake that was left',
+    from: "stream.once('end', this.#onEnd)",
+    to: '',
+  }),
+  socks({
+    without: 'credentials before anything else',
+    from: 'if (offered.includes(socksMethods.credentials) && !(bare && listenerSession !== null)) {',
+    to: 'if (offered.includes(socksMethods.credentials) && !bare) {',
   }),
 
   intercepted({

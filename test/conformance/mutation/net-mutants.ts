@@ -16,6 +16,7 @@ const back = (row: Row): Mutant => ({
   unit: 'net',
   ...row,
 })
+const socks = (row: Row): Mutant => ({ file: 'net/socks.ts', corpus: ['socks'], unit: 'net/socks.test.ts', ...row })
 
 export const netMutants: readonly Mutant[] = [
   host({ without: 'the bound of a name', from: 'if (name.length > 253) return null', to: '', cases: 'HOST-27' }),
@@ -419,4 +420,18 @@ export const netMutants: readonly Mutant[] = [
     cases: 'RSP-11',
   }),
   back({ without: 'printable reason phrases', from: "text.replace(/[^ -~]/g, '?')", to: 'text', cases: 'RSP-12' }),
+
+  socks({ without: 'CONNECT only', from: 'if (command !== connectCommand)', to: 'if (command === 0)' }),
+  socks({ without: 'the reserved byte', from: 'if (reserved !== 0)', to: 'if (reserved < 0)' }),
+  socks({
+    without: 'the version of a request',
+    from: "if (spoken !== version) return failed('the request is not of version 5')",
+    to: '',
+  }),
+  socks({
+    without: 'the version of credentials',
+    from: 'if (spoken !== credentialsVersion)',
+    to: 'if (spoken > 99)',
+  }),
+  socks({ without: 'the one pair of a name and a token', from: "user.includes(':') ? 'Basic' : ", to: '' }),
 ]

@@ -18,6 +18,7 @@ class Reading {
   readonly reader: HttpReader
   /** What is done with each request, at once. */
   onRequest: (request: Request) => void = () => undefined
+  takesSocks = false
 
   constructor(options: { readonly early?: string; readonly headBytesMax?: number } = {}) {
     this.reader = new HttpReader(
@@ -37,6 +38,11 @@ class Reading {
           this.said.push(`CONNECT ${raw.target}${behind ? ' behind' : ''}`)
           if (behind) this.reader.stop()
           else this.said.push(`unread ${JSON.stringify(this.reader.detach().toString('latin1'))}`)
+        },
+        onSocks: () => {
+          if (!this.takesSocks) return false
+          this.said.push(`SOCKS ${this.reader.detach().toString('hex')}`)
+          return true
         },
         onBadHead: (detail) => this.said.push(`bad head: ${detail}`),
         onBadBody: (detail) => {
@@ -477,5 +483,36 @@ describe('a reader that lets go', () => {
     await reading.say('and more')
     expect(reading.said).toEqual(['GET /'])
     expect(String(reading.stream.read())).toBe('and more')
+  })
+})
+
+describe('what begins like SOCKS', () => {
+  it.each([
+    ['its first byte', ['\x05', '\x01\x00'], 'SOCKS 05'],
+    ['a greeting', ['\x05\x01\x00'], 'SOCKS 050100'],
+    ['version 4', ['\x04\x01'], 'SOCKS 0401'],
+    [
+      'a greeting with a request behind it',
+      [`\x05\x01\x00${get()}`],
+      `SOCKS 050100${Buffer.from(get()).toString('hex')}`,
+    ],
+  ])('is left to its own reader, untouched: %s', async (_what, pieces, said) => {
+    const reading = new Reading()
+    reading.takesSocks = true
+    await reading.say(...pieces)
+    expect(reading.said).toEqual([said])
+  })
+
+  it('is a bad head where nobody takes it', async () => {
+    const reading = new Reading()
+    await reading.say('\x05\x01\x00')
+    expect(reading.said).toEqual([expect.stringMatching(/^bad head/)])
+  })
+
+  it.each(['\x06', '\x16', '\x00', '\r\n\x05'])('is not %j', async (bytes) => {
+    const reading = new Reading()
+    reading.takesSocks = true
+    await reading.say(bytes)
+    expect(reading.said).toEqual([expect.stringMatching(/^bad head/)])
   })
 })

@@ -4,7 +4,7 @@ import type { Config } from '../config/config-schema.ts'
 
 export function secretVariablesOf({ credentials, control, sessions }: Config): Set<string> {
   const names = new Set<string>()
-  for (const { secret } of credentials) if (secret.source === 'env') names.add(secret.reference)
+  for (const { secret } of credentials) for (const variable of secret.variables) names.add(variable)
   for (const { secret } of control.tokens) if ('env' in secret) names.add(secret.env)
   for (const { token } of sessions.static) if (token !== null) names.add(token.env)
   return names

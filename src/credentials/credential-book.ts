@@ -6,11 +6,10 @@
  */
 
 import type { DomainPattern } from '../policy/domain-pattern.ts'
-import type { Credential, SecretReference } from './credential-schema.ts'
+import type { Credential } from './credential-schema.ts'
 import { makePlaceholder } from './placeholder.ts'
 import type { Secret } from './secret.ts'
 import type { SecretSource, SecretWorld } from './secret-source.ts'
-import { secretSources } from './sources/index.ts'
 
 export type CredentialHosts = { readonly hosts: readonly DomainPattern[]; readonly unsafeWildcardHosts: boolean }
 
@@ -42,7 +41,7 @@ export class CredentialBook {
     this.#log = log
     this.#entries = new Map(
       credentials.map((credential) => {
-        const source = openSource(credential.secret, credential, world)
+        const source = credential.secret.open(credential, world)
         return [credential.name, { credential, source, told: null }]
       }),
     )
@@ -116,10 +115,4 @@ export class CredentialBook {
     const shape = this.get(name)?.placeholder?.shape
     return shape === undefined ? null : makePlaceholder(shape, this.#placeholderKey, sessionId, name)
   }
-}
-
-function openSource({ source, reference }: SecretReference, credential: Credential, world: SecretWorld): SecretSource {
-  const kind = secretSources.find(({ key }) => key === source)
-  if (kind === undefined) throw new Error(`no secret source is called ${source}`)
-  return kind.open(reference, credential, world)
 }

@@ -12,10 +12,9 @@ import { type Issue, IssueList, type PlaceOf } from '../policy/issue.ts'
 import type { AnyCredentialKind, Presentation } from './credential-kind.ts'
 import { credentialKinds } from './kinds/index.ts'
 import { parsePlaceholderShape, type PlaceholderShape } from './placeholder.ts'
-import { describe, type Problem, problem, problemsOf } from './shape-problems.ts'
+import type { SecretReference } from './secret-source.ts'
+import { type Problem, problem, problemsOf } from './shape-problems.ts'
 import { secretSources } from './sources/index.ts'
-
-export type SecretReference = { readonly source: string; readonly reference: string }
 
 export type Credential = {
   readonly name: string
@@ -52,7 +51,7 @@ const common = {
   }),
   kind: Type.Enum(credentialKinds.map(({ kind }) => kind)),
   secret: Type.Union(
-    secretSources.map(({ key, schema }) => Type.Object({ [key]: schema }, closed)),
+    secretSources.map(({ schema }) => schema),
     { description: 'where the value comes from; the value itself is never written here' },
   ),
   hosts: Type.Array(Type.String({ minLength: 1, maxLength: 300 }), {
@@ -163,16 +162,15 @@ function splitKeys(raw: Readonly<Record<string, unknown>>, { kind, schema }: Any
 
 /** Exactly one source. Text here is most likely the secret itself, so nothing of it is said. */
 function parseReference(raw: unknown): SecretReference | Problem[] {
-  const keys = secretSources.map(({ key }) => `{ ${key}: … }`).join(' or ')
-  const entries = isRecord(raw) ? Object.entries(raw) : []
-  const [first, second] = entries
-  const source = first === undefined ? undefined : secretSources.find(({ key }) => key === first[0])
-  if (first === undefined || second !== undefined || source === undefined)
+  const named = isRecord(raw) ? secretSources.filter(({ key }) => Object.hasOwn(raw, key)) : []
+  const [source, second] = named
+  if (source === undefined || second !== undefined) {
+    const keys = secretSources.map(({ key }) => `{ ${key}: … }`).join(' or ')
     return [problem(['secret'], 'does not say where the value comes from', `write ${keys}, never the value itself`)]
-  const [key, reference] = first
-  if (typeof reference !== 'string' || !Value.Check(source.schema, reference))
-    return [problem(['secret', key], `is not what ${key} takes`, describe(source.schema))]
-  return { source: key, reference }
+  }
+  const parsed = source.parse(raw)
+  if (parsed.kind === 'parsed') return parsed.spec
+  return parsed.problems.map(({ path, ...said }) => ({ path: ['secret', ...path], ...said }))
 }
 
 function parseHosts(written: readonly string[], wildcards: boolean, problems: Problem[]): DomainPattern[] {

@@ -5,8 +5,9 @@
  * the next read, never the value from before; a problem is told without the value.
  */
 
-import type { TSchema } from 'typebox'
+import type { TObject } from 'typebox'
 import type { Secret, SecretRules } from './secret.ts'
+import type { Parsed } from './shape-problems.ts'
 
 export type SecretSource = {
   /** Null: not available, and `problem` says why. Never rejects; a promise only where the value is not at hand. */
@@ -23,9 +24,48 @@ export type SecretWorld = {
   readonly now: () => number
 }
 
-export type SecretSourceKind = {
-  /** The key under `secret:`. */
+export type SecretSourceKind<Spec> = {
+  /** The key under `secret:` that chooses it. */
   readonly key: string
-  readonly schema: TSchema
-  readonly open: (reference: string, rules: SecretRules, world: SecretWorld) => SecretSource
+  /** All keys under `secret:`, that one among them. */
+  readonly schema: TObject
+  /** Turns those keys into a Spec, or says everything that is wrong with them. */
+  readonly parse: (raw: unknown) => Parsed<Spec>
+  /** Names of the gateway's variables that hold a secret: no child of ours gets them. */
+  readonly variables: (spec: Spec) => readonly string[]
+  readonly open: (spec: Spec, rules: SecretRules, world: SecretWorld) => SecretSource
+}
+
+/** A source with its spec: all that a credential needs of it. */
+export type SecretReference = {
+  readonly source: string
+  readonly variables: readonly string[]
+  readonly open: (rules: SecretRules, world: SecretWorld) => SecretSource
+}
+
+/** A source whose spec nobody outside it sees, so that sources of different specs fit one list. */
+export type AnySecretSourceKind = {
+  readonly key: string
+  readonly schema: TObject
+  readonly parse: (raw: unknown) => Parsed<SecretReference>
+}
+
+export function sealSource<Spec>(kind: SecretSourceKind<Spec>): AnySecretSourceKind {
+  return {
+    key: kind.key,
+    schema: kind.schema,
+    parse: (raw) => {
+      const parsed = kind.parse(raw)
+      if (parsed.kind === 'problems') return parsed
+      const { spec } = parsed
+      return {
+        kind: 'parsed',
+        spec: {
+          source: kind.key,
+          variables: kind.variables(spec),
+          open: (rules, world) => kind.open(spec, rules, world),
+        },
+      }
+    },
+  }
 }

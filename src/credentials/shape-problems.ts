@@ -57,7 +57,7 @@ function keysOf(schema: TSchema): string {
 }
 
 /** What to write instead, from the schema's own words. */
-export function describe(schema: TSchema): string {
+function describe(schema: TSchema): string {
   const { description = 'what the format allows' }: Inside = schema
   return `write ${description}`
 }

@@ -28,7 +28,7 @@ const packageDoors: Readonly<Record<string, readonly string[] | 'everywhere'>> =
 
 /** What reaches out of the process. Types of these may be named anywhere. */
 const worldDoors: Readonly<Record<string, readonly string[]>> = {
-  'node:child_process': ['cli/'],
+  'node:child_process': ['cli/', 'credentials/sources/command.ts'],
   'node:cluster': [],
   'node:dgram': [],
   'node:dns': ['upstream/resolve.ts'],

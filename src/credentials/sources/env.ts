@@ -1,16 +1,23 @@
 /** `secret: { env: NAME }`: a variable of the gateway's own environment, which is handed in. */
 
-import { Type } from 'typebox'
+import { type Static, Type } from 'typebox'
+import { kindKeys, parseKeys } from '../credential-kind.ts'
 import { parseSecret, type Secret } from '../secret.ts'
 import type { SecretSourceKind } from '../secret-source.ts'
 
-export const envSource: SecretSourceKind = {
-  key: 'env',
-  schema: Type.String({
+const schema = kindKeys({
+  env: Type.String({
     pattern: '^[A-Za-z_][A-Za-z0-9_]{0,255}$',
     description: 'the name of a variable of the gateway',
   }),
-  open: (name, rules, { variable }) => {
+})
+
+export const envSource: SecretSourceKind<Static<typeof schema>> = {
+  key: 'env',
+  schema,
+  parse: (raw) => parseKeys(schema, raw),
+  variables: ({ env }) => [env],
+  open: ({ env: name }, rules, { variable }) => {
     let problem: string | null = null
     let last: { readonly value: string | undefined; readonly secret: Secret | string } | null = null
     return {

@@ -8,7 +8,8 @@
 
 import { constants, type BigIntStats } from 'node:fs'
 import { type FileHandle, open, stat } from 'node:fs/promises'
-import { Type } from 'typebox'
+import { type Static, Type } from 'typebox'
+import { kindKeys, parseKeys } from '../credential-kind.ts'
 import { parseSecret, type Secret, secretBytesMax, type SecretRules } from '../secret.ts'
 import type { SecretSourceKind } from '../secret-source.ts'
 
@@ -19,10 +20,16 @@ const settledMs = 2000
 /** What the last look found; `since` is when a look first found this mark. */
 type Seen = { readonly mark: string; readonly since: number; readonly secret: Secret | string }
 
-export const fileSource: SecretSourceKind = {
+const schema = kindKeys({
+  file: Type.String({ pattern: '^/[^\\u0000]*$', maxLength: 4096, description: 'an absolute path' }),
+})
+
+export const fileSource: SecretSourceKind<Static<typeof schema>> = {
   key: 'file',
-  schema: Type.String({ pattern: '^/[^\\u0000]*$', maxLength: 4096, description: 'an absolute path' }),
-  open: (path, rules, { now }) => {
+  schema,
+  parse: (raw) => parseKeys(schema, raw),
+  variables: () => [],
+  open: ({ file: path }, rules, { now }) => {
     let seen: Seen | null = null
     let lookedAt = Number.NEGATIVE_INFINITY
     let looking: Promise<Seen> | null = null

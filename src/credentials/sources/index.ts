@@ -1,7 +1,12 @@
 /** Every secret source. A new one is a file beside this and a line here. */
 
-import type { SecretSourceKind } from '../secret-source.ts'
+import { type AnySecretSourceKind, sealSource } from '../secret-source.ts'
+import { commandSource } from './command.ts'
 import { envSource } from './env.ts'
 import { fileSource } from './file.ts'
 
-export const secretSources: readonly SecretSourceKind[] = [envSource, fileSource]
+export const secretSources: readonly AnySecretSourceKind[] = [
+  sealSource(commandSource),
+  sealSource(envSource),
+  sealSource(fileSource),
+]

@@ -23,7 +23,7 @@ test('the entry of the manual becomes a credential', () => {
       {
         name: 'anthropic',
         kind: 'header',
-        secret: { source: 'env', reference: 'ANTHROPIC_API_KEY' },
+        secret: { source: 'env', variables: ['ANTHROPIC_API_KEY'] },
         hosts: [{ kind: 'exact', host: 'api.anthropic.test' }],
         placeholder: { env: 'ANTHROPIC_API_KEY', shape: ['sk-ant-api03-', 95, 'AA'] },
         unsafeShortSecret: false,

@@ -3,12 +3,15 @@
  *
  * Promises of every kind (held by test/conformance/credential-kind.suite.ts): unknown keys are refused; what the client sent
  * in a place the kind writes to does not survive, however it was spelled; the secret is in the head exactly once, and
- * applying twice does not make it two.
+ * applying twice does not make it two. A kind that swaps writes only where the client wrote its placeholder.
  */
 
 import { type Static, type TObject, type TProperties, Type } from 'typebox'
 import { Value } from 'typebox/value'
 import type { OutboundHead } from '../net/outbound-head.ts'
+import type { FoundPlaceholder } from '../policy/find-placeholders.ts'
+import { isCredentialField, isCredentialParameter } from '../policy/foreign-credential.ts'
+import { foldName } from '../net/fields.ts'
 import type { Secret } from './secret.ts'
 import { type Parsed, type Problem, problemsOf } from './shape-problems.ts'
 
@@ -22,37 +25,60 @@ export type CredentialKind<Spec> = {
   /** Turns those keys into a Spec, or says everything that is wrong with them. */
   readonly parse: (raw: unknown) => Parsed<Spec>
   readonly owns: (spec: Spec) => Owned
-  /** Pure: the secret has already been fetched. */
-  readonly apply: (head: OutboundHead, spec: Spec, secret: Secret) => OutboundHead
+  /** Pure: the secret has already been fetched. `sent`: the client's placeholders, all in places the kind takes them in. */
+  readonly apply: (head: OutboundHead, spec: Spec, secret: Secret, sent: readonly FoundPlaceholder[]) => OutboundHead
+  /** For a kind that swaps: whether a placeholder stands where this kind puts the secret in its stead. */
+  readonly takes?: (spec: Spec, sent: FoundPlaceholder) => boolean
 }
 
 /** A kind with its spec: all that the walk needs of it. */
 export type Presentation = {
   readonly owns: Owned
-  readonly apply: (head: OutboundHead, secret: Secret) => OutboundHead
+  /** Whether the secret goes nowhere but where the client wrote its placeholder. */
+  readonly swaps: boolean
+  /** Whether the client's placeholder has a meaning there. */
+  readonly takes: (sent: FoundPlaceholder) => boolean
+  readonly apply: (head: OutboundHead, secret: Secret, sent: readonly FoundPlaceholder[]) => OutboundHead
 }
 
 /** A kind whose spec nobody outside it sees, so that kinds of different specs fit one list. */
 export type AnyCredentialKind = {
   readonly kind: string
   readonly schema: TObject
+  readonly swaps: boolean
   readonly parse: (raw: unknown) => Parsed<Presentation>
 }
 
 export function sealKind<Spec>(kind: CredentialKind<Spec>): AnyCredentialKind {
+  const { takes } = kind
+  const swaps = takes !== undefined
   return {
     kind: kind.kind,
     schema: kind.schema,
+    swaps,
     parse: (raw) => {
       const parsed = kind.parse(raw)
       if (parsed.kind === 'problems') return parsed
       const { spec } = parsed
+      const owns = kind.owns(spec)
       return {
         kind: 'parsed',
-        spec: { owns: kind.owns(spec), apply: (head, secret) => kind.apply(head, spec, secret) },
+        spec: {
+          owns,
+          swaps,
+          takes: takes === undefined ? (sent) => isStripped(owns, sent) : (sent) => takes(spec, sent),
+          apply: (head, secret, sent) => kind.apply(head, spec, secret, sent),
+        },
       }
     },
   }
+}
+
+/** In a place that does not go on anyway, a placeholder says which credential is wanted and nothing else. */
+function isStripped({ fields, parameters }: Owned, { place, name }: FoundPlaceholder): boolean {
+  const isNamed = (own: string): boolean => foldName(own) === foldName(name)
+  if (place === 'field') return isCredentialField(name) || fields.some(isNamed)
+  return place === 'parameter' && (isCredentialParameter(name) || parameters.some(isNamed))
 }
 
 /** The keys of a kind; all others are errors. */

@@ -26,6 +26,8 @@ export type Credential = {
   readonly unsafeShortSecret: boolean
   /** What the sandbox gets instead, and in which variable; null: nothing. */
   readonly placeholder: { readonly env: string; readonly shape: PlaceholderShape } | null
+  /** Whether only requests that hold the placeholder get the secret. */
+  readonly requiresPlaceholder: boolean
 }
 
 const variableName = Type.String({
@@ -60,6 +62,9 @@ const common = {
     description: 'the hosts it belongs to, at least one: it is never sent to another',
   }),
   placeholder: Type.Optional(placeholderShape),
+  require: Type.Optional(
+    Type.Literal('placeholder', { description: '"placeholder", to refuse requests that do not hold it' }),
+  ),
   unsafeShortSecret: Type.Optional(Type.Boolean({ description: 'true, to take a secret of fewer than 16 bytes' })),
   unsafeWildcardHosts: Type.Optional(Type.Boolean({ description: 'true, to let hosts be wildcards' })),
 }
@@ -129,6 +134,8 @@ function parseCredential(raw: unknown): Credential | readonly Problem[] {
     ? parseHosts(written, known['unsafeWildcardHosts'] === true, problems)
     : []
   const placeholder = Value.Check(placeholderShape, wanted) ? parsePlaceholder(wanted, problems) : null
+  if (wanted === undefined && (kind.swaps || known['require'] !== undefined))
+    problems.push(problem([], '"placeholder" is missing', 'add "placeholder:", which is what clients send'))
   if (problems.length > 0 || isProblems(secret) || presentation.kind === 'problems') return problems
   if (!Value.Check(commonShape, known)) return problems
   const { name, unsafeShortSecret = false, unsafeWildcardHosts = false } = known
@@ -141,6 +148,7 @@ function parseCredential(raw: unknown): Credential | readonly Problem[] {
     unsafeWildcardHosts,
     unsafeShortSecret,
     placeholder,
+    requiresPlaceholder: known.require !== undefined,
   }
 }
 

@@ -2,7 +2,8 @@
  * Equip: the head that will really be sent, with our credential on it and none of the client's.
  *
  * Promises: a secret is fetched only for a request already permitted, put on last, and only for https to a host of the
- * credential's own list, whatever the policy said; where it cannot be had the request is refused, never sent bare.
+ * credential's own list, whatever the policy said; where it cannot be had the request is refused, never sent bare. A
+ * placeholder goes nowhere but where it means something, and no page of another site spends a credential (decisions 37, 38).
  */
 
 import type { OutboundHead } from '../net/outbound-head.ts'
@@ -10,9 +11,11 @@ import type { RequestHead } from '../net/request-head.ts'
 import type { RequestPermit } from '../policy/decide-request.ts'
 import { type Deny, deny } from '../policy/decision.ts'
 import { matchesPattern } from '../policy/domain-pattern.ts'
+import { findPlaceholders, type FoundPlaceholder } from '../policy/find-placeholders.ts'
 import { createStrip, type Strip } from './client-credentials.ts'
 import type { CredentialBook } from './credential-book.ts'
 import type { Credential } from './credential-schema.ts'
+import { findCrossSite } from './cross-site.ts'
 import type { Secret } from './secret.ts'
 
 type Equipped = {
@@ -24,13 +27,17 @@ type Equipped = {
   readonly drops: readonly string[]
 }
 
-/** What equipping asks of a session: which configured credential fills each one that its policy names. */
-type Bindings = { readonly credentials: ReadonlyMap<string, string> }
+/** What equipping asks of a session: for each credential that its policy names, the configured one and the placeholder. */
+type Bindings = {
+  readonly credentials: ReadonlyMap<string, string>
+  readonly placeholders: ReadonlyMap<string, string>
+}
 
 /** A promise only where the secret is not at hand. */
 export type CredentialEquip = (permit: RequestPermit, session: Bindings) => Deny | Equipped | Promise<Deny | Equipped>
 
 const nothingOwned = { fields: [], parameters: [] }
+const nothingFound: readonly FoundPlaceholder[] = []
 
 /** Where no credential is put on: whether the client's own stay behind, and its cookies. */
 const bare = {
@@ -54,33 +61,44 @@ export function createEquip(book: CredentialBook): CredentialEquip {
     strips.set(credential, made)
     return made
   }
-  const apply = (credential: Credential, { head, rule }: RequestPermit, secret: Secret | null): Deny | Equipped => {
+  const apply = (
+    credential: Credential,
+    { head, rule }: RequestPermit,
+    sent: readonly FoundPlaceholder[],
+    secret: Secret | null,
+  ): Deny | Equipped => {
     if (secret === null)
       return deny('secret_unavailable', `the secret of ${credential.name} cannot be had`, rule?.id ?? null)
     const stripped = stripFor(credential)(head)
     return {
       kind: 'equipped',
-      head: credential.presentation.apply(stripped.head, secret),
+      head: credential.presentation.apply(stripped.head, secret, sent),
       used: [credential.name],
       drops: stripped.drops,
     }
   }
   return (permit, session) => {
     const slot = permit.credential
-    if (slot === null) {
-      const { head, drops } = bareStrip(permit)(permit.head)
-      return { kind: 'equipped', head, drops, used: [] }
-    }
     const rule = permit.rule?.id ?? null
+    const sent = session.placeholders.size === 0 ? nothingFound : findPlaceholders(permit.head, session.placeholders)
+    if (slot === null) {
+      const [first] = sent
+      if (first !== undefined) return deny('placeholder_elsewhere', placeOf(first), rule)
+      return { kind: 'equipped', ...bareStrip(permit)(permit.head), used: [] }
+    }
     const name = session.credentials.get(slot)
     const credential = name === undefined ? undefined : book.get(name)
     if (credential === undefined) return deny('secret_unavailable', `nothing fills the credential ${slot}`, rule)
-    const refused = refuse(credential, permit.head, rule)
+    const refused =
+      refuse(credential, permit.head, rule) ??
+      refuseUnasked(credential, permit.head, sent, session.placeholders.get(slot), rule)
     if (refused !== null) return refused
+    if (credential.presentation.swaps && sent.length === 0)
+      return { kind: 'equipped', ...stripFor(credential)(permit.head), used: [] }
     const secret = book.secretOf(credential.name)
     return secret instanceof Promise
-      ? secret.then((value) => apply(credential, permit, value))
-      : apply(credential, permit, secret)
+      ? secret.then((value) => apply(credential, permit, sent, value))
+      : apply(credential, permit, sent, secret)
   }
 }
 
@@ -89,4 +107,27 @@ function refuse(credential: Credential, head: RequestHead, rule: string | null):
   if (head.scheme !== 'https') return deny('credential_needs_tls', head.authority.text, rule)
   if (credential.hosts.some((pattern) => matchesPattern(pattern, head.authority.host))) return null
   return deny('secret_unavailable', `${credential.name} is not for ${head.authority.host.text}`, rule)
+}
+
+/** Who knows the placeholder speaks for the sandbox; without it a request must not come from a page of another site. */
+function refuseUnasked(
+  { presentation, requiresPlaceholder, name }: Credential,
+  head: RequestHead,
+  sent: readonly FoundPlaceholder[],
+  own: string | undefined,
+  rule: string | null,
+): Deny | null {
+  const misplaced = sent.find((one) => one.placeholder !== own || !presentation.takes(one))
+  if (misplaced !== undefined) return deny('placeholder_elsewhere', placeOf(misplaced), rule)
+  if (sent.length > 0) return null
+  if (requiresPlaceholder) return deny('placeholder_missing', name, rule)
+  const crossSite = presentation.swaps ? null : findCrossSite(head)
+  return crossSite === null ? null : deny('cross_site', crossSite, rule)
+}
+
+/** In words for the record, which never holds a value. */
+function placeOf({ place, name, placeholder }: FoundPlaceholder): string {
+  if (place === 'target') return 'the path or query'
+  const shown = name.replaceAll(placeholder, '…').slice(0, 64)
+  return place === 'field' ? `field ${shown}` : `query parameter ${shown}`
 }

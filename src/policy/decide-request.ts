@@ -9,6 +9,7 @@ import type { RequestHead } from '../net/request-head.ts'
 import type { Cidr } from '../net/ip.ts'
 import type { HostPermit } from './decide-host.ts'
 import { allow, type Decision, type Deny, deny } from './decision.ts'
+import { findPlaceholders } from './find-placeholders.ts'
 import { findForeignCredential } from './foreign-credential.ts'
 import { readingsOf } from './path-pattern.ts'
 import type { ForeignCredentials, Grant, Rule } from './policy.ts'
@@ -94,7 +95,11 @@ function finish(grant: Grant, permit: HostPermit, head: RequestHead, found: Foun
   if (found.foreign === 'deny') {
     const placeholder = found.credential === null ? undefined : grant.placeholders.get(found.credential)
     const place = findForeignCredential(head, placeholder ?? null)
-    if (place !== null) return deny('foreign_credential', place, found.rule?.id ?? null)
+    if (place !== null) {
+      // Another host's placeholder is no account at all, and whoever sent it is helped by hearing so.
+      const others = findPlaceholders(head, grant.placeholders).some((one) => one.placeholder !== placeholder)
+      return deny(others ? 'placeholder_elsewhere' : 'foreign_credential', place, found.rule?.id ?? null)
+    }
   }
   return allow(
     new RequestPermit({

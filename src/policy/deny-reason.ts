@@ -34,6 +34,11 @@ export const denyReasons = {
     room: 'judge',
     says: 'this host gets a credential, which is only ever sent over https; use https',
   },
+  cross_site: {
+    status: 403,
+    room: 'equip',
+    says: 'a page of another site had the browser send it, and such a request gets no credential; send the placeholder with it',
+  },
   decision_unavailable: {
     status: 503,
     room: 'identify',
@@ -58,8 +63,13 @@ export const denyReasons = {
   path_not_allowed: { status: 403, room: 'judge', says: 'the host is allowed, but not this path or query' },
   placeholder_elsewhere: {
     status: 403,
-    room: 'judge',
+    room: 'equip',
     says: 'a placeholder for a credential was sent to a place where it has no meaning',
+  },
+  placeholder_missing: {
+    status: 403,
+    room: 'equip',
+    says: 'the credential for this host is given only in exchange for its placeholder; send the one from your environment',
   },
   port_not_allowed: { status: 403, room: 'admit', says: 'the host is allowed, but not on this port' },
   rate_limited: { status: 429, room: 'admit', says: 'the session has used up its request rate; waiting helps' },

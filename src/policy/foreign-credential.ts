@@ -53,25 +53,31 @@ export function findForeignCredential(head: RequestHead, placeholder: string | n
   return null
 }
 
-/** The placeholder alone, after a scheme, or as one half of Basic's pair. */
-function isPlaceholder(value: string, placeholder: string | null): boolean {
-  if (placeholder === null) return false
-  if (value === placeholder) return true
-  const match = /^(bearer|token|basic) +(\S+)$/i.exec(value)
-  if (match === null) return false
-  const rest = match[2] ?? ''
-  if (match[1]?.toLowerCase() !== 'basic') return rest === placeholder
-  const pair = Buffer.from(rest, 'base64').toString('latin1')
+/** How a placeholder is written: alone, after a scheme, or as one half of Basic's pair, which `text` then is. */
+export type PlaceholderSpelling = { readonly scheme: string | null; readonly text: string; readonly basic: boolean }
+
+/** Null where the value is anything more, or less, than the placeholder in one of the spellings clients put it in. */
+export function spellingOf(value: string, placeholder: string): PlaceholderSpelling | null {
+  if (value === placeholder) return { scheme: null, text: value, basic: false }
+  const match = /^([a-z][a-z0-9-]{0,19}) +(\S+)$/i.exec(value)
+  const [, scheme = '', text = ''] = match ?? []
+  if (scheme.toLowerCase() !== 'basic') return text === placeholder ? { scheme, text, basic: false } : null
+  const pair = Buffer.from(text, 'base64').toString('latin1')
   const colon = pair.indexOf(':')
   // The other half names no account: git's fixed user names, or nothing.
   const halves = [pair.slice(0, colon), pair.slice(colon + 1)]
-  return (
+  const isOurs =
     colon >= 0 &&
     halves.includes(placeholder) &&
     halves.every(
       (half) => half === placeholder || /^(?:|x-access-token|x-oauth-basic|oauth2|git|token|api|__token__)$/.test(half),
     )
-  )
+  return isOurs ? { scheme, text: pair, basic: true } : null
+}
+
+function isPlaceholder(value: string, placeholder: string | null): boolean {
+  if (placeholder === null) return false
+  return spellingOf(value, placeholder) !== null
 }
 
 /** A name may be as long as a head; the record needs to know which it was. */

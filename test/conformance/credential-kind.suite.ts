@@ -13,6 +13,7 @@ import { CredentialBook } from '../../src/credentials/credential-book.ts'
 import { parseCredentials } from '../../src/credentials/credential-schema.ts'
 import { createEquip } from '../../src/credentials/equip.ts'
 import { parseSecret } from '../../src/credentials/secret.ts'
+import { findPlaceholders } from '../../src/policy/find-placeholders.ts'
 import { allowed, authority, grantWith, requestHead } from './credential-walk.ts'
 
 export type KindExample = {
@@ -25,20 +26,32 @@ export type KindExample = {
   /** Fields and parameters the kind writes to. */
   readonly field: string | null
   readonly parameter: string | null
+  /** For a kind that swaps: the fields in which a client sends its placeholder. */
+  readonly asks?: (placeholder: string) => readonly string[]
 }
 
 export const secretText = 'sk-real$&-0123456789/+=%?x'
 const theirs = 'ATTACKER'
 
 export function credentialKindSuite(kind: AnyCredentialKind, example: KindExample): void {
-  const entry = { name: 'account', kind: kind.kind, secret: { env: 'KEY' }, hosts: ['api.good.test'], ...example.keys }
+  const entry = {
+    name: 'account',
+    kind: kind.kind,
+    secret: { env: 'KEY' },
+    hosts: ['api.good.test'],
+    placeholder: { env: 'KEY' },
+    ...example.keys,
+  }
+  const credentials = new Map([['slot', 'account']])
+  const placeholders = bookOf(entry, []).placeholdersFor('s-1', credentials)
+  const asked = example.asks?.(placeholders.get('slot') ?? '') ?? []
 
   async function send(fields: readonly string[], query: string): Promise<OutboundHead> {
     const logged: string[] = []
     const equip = createEquip(bookOf(entry, logged))
-    const grant = grantWith({ credential: 'slot', foreignCredentials: 'strip' })
-    const permit = allowed(grant, requestHead(fields, query))
-    const equipped = await equip(permit, { credentials: new Map([['slot', 'account']]) })
+    const grant = grantWith({ credential: 'slot', foreignCredentials: 'strip' }, placeholders)
+    const permit = allowed(grant, requestHead([...fields, ...asked], query))
+    const equipped = await equip(permit, { credentials, placeholders })
     if (equipped.kind === 'deny') throw new Error(equipped.detail)
     expect(equipped.used).toEqual(['account'])
     for (const shown of [JSON.stringify(equipped.drops), JSON.stringify(equipped.used), ...logged]) {
@@ -70,8 +83,9 @@ export function credentialKindSuite(kind: AnyCredentialKind, example: KindExampl
       const secret = parseSecret(secretText, { unsafeShortSecret: false })
       if (parsed.kind === 'problems' || typeof secret === 'string') throw new Error('example does not parse')
       const bare: OutboundHead = { method: 'GET', target: '/v1?a=1', host: 'h', fields: [], body: { kind: 'none' } }
-      const once = parsed.spec.apply(bare, secret)
-      expect(parsed.spec.apply(once, secret)).toEqual(once)
+      const sent = findPlaceholders(requestHead(asked, ''), placeholders)
+      const once = parsed.spec.apply(bare, secret, sent)
+      expect(parsed.spec.apply(once, secret, sent)).toEqual(once)
       expect(timesIn(once, example.rendered)).toBe(1)
     })
 

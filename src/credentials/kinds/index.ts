@@ -4,11 +4,13 @@ import { type AnyCredentialKind, sealKind } from '../credential-kind.ts'
 import { basic } from './basic.ts'
 import { bearer } from './bearer.ts'
 import { header } from './header.ts'
+import { placeholder } from './placeholder.ts'
 import { query } from './query.ts'
 
 export const credentialKinds: readonly AnyCredentialKind[] = [
   sealKind(basic),
   sealKind(bearer),
   sealKind(header),
+  sealKind(placeholder),
   sealKind(query),
 ]

@@ -1,11 +1,12 @@
 /** A query parameter: `?key=<secret>`, for origins that take it nowhere else. */
 
-import { type Static, Type } from 'typebox'
+import type { Static } from 'typebox'
 import { withQueryParameter } from '../../net/outbound-head.ts'
 import { type CredentialKind, kindKeys, parseKeys } from '../credential-kind.ts'
+import { ParameterName } from '../parameter-name.ts'
 
 const schema = kindKeys({
-  parameter: Type.String({ pattern: '^[A-Za-z0-9._~-]{1,128}$', description: 'the name of a query parameter' }),
+  parameter: ParameterName,
 })
 
 export const query: CredentialKind<Static<typeof schema>> = {

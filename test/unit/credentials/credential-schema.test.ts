@@ -57,6 +57,17 @@ describe('what is wrong is told with its place', () => {
       [{ ...entry, placeholder: { env: 'A', like: 'sk-{4}' } }],
       /placeholder\.like/,
     ],
+    'something else required': [[{ ...entry, require: 'x' }], /\[0\]\.require/],
+    'a placeholder required and none given': [
+      [{ ...entry, placeholder: undefined, require: 'placeholder' }],
+      /\[0\]: "placeholder" is missing/,
+    ],
+    'a kind that swaps, and nothing to swap': [
+      [{ ...entry, header: undefined, kind: 'placeholder', in: [{ basic: true }], placeholder: undefined }],
+      /\[0\]: "placeholder" is missing/,
+    ],
+    'a source with a key of another': [[{ ...entry, secret: { env: 'A', ttl: '5m' } }], /secret\.ttl: unknown key/],
+    'a command without its ttl': [[{ ...entry, secret: { command: ['sk-live-value'] } }], /secret: "ttl" is missing/],
     'one name twice': [[entry, entry], /\[1\]\.name: is the name of credentials\[0\]/],
   }
   for (const [what, [raw, issue]] of Object.entries(cases)) {

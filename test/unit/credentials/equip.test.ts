@@ -8,7 +8,8 @@ import { decideRequest } from '../../../src/policy/decide-request.ts'
 import { allowed, authorityNamed, grantWith, requestHead } from '../../conformance/credential-walk.ts'
 
 const secretText = 'sk-real-0123456789'
-const filled = { credentials: new Map([['slot', 'account']]) }
+const noPlaceholders = new Map<string, string>()
+const filled = { credentials: new Map([['slot', 'account']]), placeholders: noPlaceholders }
 
 function bench(changes: Readonly<Record<string, unknown>> = {}) {
   const entry = {
@@ -65,7 +66,7 @@ describe('with a credential', () => {
       new Map([['slot', 'nope']]),
       new Map([['slot', '__proto__']]),
     ])
-      expect(await equip(permit, { credentials })).toMatchObject({
+      expect(await equip(permit, { credentials, placeholders: noPlaceholders })).toMatchObject({
         kind: 'deny',
         reason: 'secret_unavailable',
         rule: 'p#1',
@@ -116,7 +117,7 @@ describe('with a credential', () => {
     const fields = ['X-Api-Key', placeholder, 'Cookie', 'a=b', 'Accept', 'text/html']
     const equipped = await equip(
       allowed(grantWith({ credential: 'slot' }, placeholders), requestHead(fields, `key=${placeholder}`)),
-      filled,
+      { ...filled, placeholders },
     )
     if (equipped.kind === 'deny') throw new Error(equipped.detail)
     expect(equipped.head.fields).toEqual(['Accept', 'text/html', 'Authorization', `Bearer ${secretText}`])
@@ -134,9 +135,145 @@ describe('with a credential', () => {
   })
 })
 
+/** What a request gets, with this session's placeholder put for `PH` and that of another host's credential for `OTHER`. */
+async function sent(
+  changes: Readonly<Record<string, unknown>>,
+  fields: readonly string[],
+  query = '',
+  rule: Parameters<typeof grantWith>[0] = { credential: 'slot' },
+) {
+  const { book, equip, world } = bench(changes)
+  const credentials = new Map([
+    ['slot', 'account'],
+    ['elsewhere', 'other'],
+  ])
+  const placeholders = book.placeholdersFor('s-1', credentials)
+  const [own = '', other = ''] = [placeholders.get('slot'), placeholders.get('elsewhere')]
+  const fill = (text: string): string => {
+    const plain = text.replaceAll('PH', own).replaceAll('OTHER', other)
+    return plain.replace(/\{(.*)\}/, (_, pair: string) => Buffer.from(pair, 'latin1').toString('base64'))
+  }
+  const head = requestHead(fields.map(fill), fill(query))
+  const equipped = await equip(allowed(grantWith(rule, placeholders), head), { credentials, placeholders })
+  for (const one of [own, other]) expect(JSON.stringify(equipped)).not.toContain(one)
+  if (equipped.kind === 'deny') return { reason: equipped.reason, place: equipped.detail, reads: world.reads }
+  return { used: equipped.used, fields: equipped.head.fields, target: equipped.head.target, reads: world.reads }
+}
+
+describe('a kind that swaps', () => {
+  const swap = {
+    kind: 'placeholder',
+    in: [{ header: 'x-key' }, { header: 'Authorization' }, { basic: true }, { query: 'auth' }],
+  }
+  const pair = (text: string): string => `Basic ${Buffer.from(text).toString('base64')}`
+
+  test.each<readonly [fields: readonly string[], query: string, went: readonly string[], target: string]>([
+    [['X-Key', 'PH'], '', ['X-Key', secretText], '/v1'],
+    [['authorization', 'Token PH'], '', ['authorization', `Token ${secretText}`], '/v1'],
+    [['Authorization', 'Basic {PH:}'], '', ['Authorization', pair(`${secretText}:`)], '/v1'],
+    [['Authorization', 'Basic {git:PH}'], '', ['Authorization', pair(`git:${secretText}`)], '/v1'],
+    [[], 'a=1&auth=PH', [], `/v1?a=1&auth=${secretText}`],
+    [['X-Key', 'PH'], 'auth=PH', ['X-Key', secretText], `/v1?auth=${secretText}`],
+    [['Accept', 'a', 'X-Key', 'PH', 'x-key', 'PH'], '', ['Accept', 'a', 'x-key', secretText], '/v1'],
+    // No page of another site knows the placeholder.
+    [['X-Key', 'PH', 'Origin', 'https://app.test'], '', ['Origin', 'https://app.test', 'X-Key', secretText], '/v1'],
+  ])('%j ?%s', async (fields, query, went, target) => {
+    expect(await sent(swap, fields, query)).toEqual({ used: ['account'], fields: went, target, reads: 1 })
+  })
+
+  test('a request without the placeholder goes out without the secret, and the secret is not read', async () => {
+    const bare = { used: [], fields: ['Accept', 'a'], target: '/v1?a=1', reads: 0 }
+    expect(await sent(swap, ['Accept', 'a', 'Cookie', 'a=b'], 'a=1')).toEqual(bare)
+    expect(await sent(swap, ['Accept', 'a', 'Sec-Fetch-Site', 'cross-site'])).toMatchObject({ used: [], reads: 0 })
+    const strip = { credential: 'slot', foreignCredentials: 'strip' } as const
+    expect(await sent(swap, ['Accept', 'a', 'x_key', 'theirs'], 'a=1&auth=theirs', strip)).toEqual(bare)
+  })
+
+  test('unless the placeholder is required', async () => {
+    const required = { ...swap, require: 'placeholder' }
+    expect(await sent(required, [])).toEqual({ reason: 'placeholder_missing', place: 'account', reads: 0 })
+    expect(await sent(required, ['X-Key', 'PH'])).toMatchObject({ used: ['account'] })
+  })
+
+  test.each<readonly [fields: readonly string[], query: string, place: string]>([
+    [['X-Other', 'PH'], '', 'field X-Other'],
+    [['User-Agent', 'agent/1 (PH)'], '', 'field User-Agent'],
+    [['X-Key', 'PH', 'X-Note', 'PH'], '', 'field X-Note'],
+    [['X-Key', 'PH and more'], '', 'field X-Key'],
+    [['X-Key', 'Basic {PH:}'], '', 'field X-Key'],
+    [['x_key', 'PH'], '', 'field x_key'],
+    [['Cookie', 'a=PH'], '', 'field Cookie'],
+    [['X-Forwarded-For', 'PH'], '', 'field X-Forwarded-For'],
+    [['X-Api-Key', 'PH'], '', 'field X-Api-Key'],
+    [[], 'q=PH', 'query parameter q'],
+    [[], 'PH', 'the path or query'],
+    [['X-Key', 'OTHER'], '', 'field X-Key'],
+    [['X-Key', 'PH', 'X-Note', 'OTHER'], '', 'field X-Note'],
+  ])('%j ?%s is elsewhere', async (fields, query, place) => {
+    expect(await sent(swap, fields, query)).toEqual({ reason: 'placeholder_elsewhere', place, reads: 0 })
+  })
+})
+
+describe('a placeholder where the secret is put on anyway', () => {
+  test.each<readonly [fields: readonly string[], query: string]>([
+    [['Authorization', 'Bearer PH'], ''],
+    [['X-Api-Key', 'PH'], ''],
+    [['Authorization', 'Basic {x-access-token:PH}'], ''],
+    [[], 'api_key=PH'],
+  ])('%j ?%s stays behind', async (fields, query) => {
+    expect(await sent({}, fields, query)).toMatchObject({ fields: ['Authorization', `Bearer ${secretText}`] })
+  })
+
+  test.each<readonly [fields: readonly string[], query: string]>([
+    [['User-Agent', 'PH'], ''],
+    [['Cookie', 'a=PH'], ''],
+    [[], 'q=PH'],
+    [['X-Note', 'OTHER'], ''],
+  ])('%j ?%s is elsewhere', async (fields, query) => {
+    expect(await sent({}, fields, query)).toMatchObject({ reason: 'placeholder_elsewhere', reads: 0 })
+  })
+
+  test('at a host that gets no credential it is elsewhere too', async () => {
+    for (const fields of [
+      ['Authorization', 'Bearer PH'],
+      ['Authorization', 'Basic {x:PH}'],
+      ['X-Note', 'a OTHER'],
+    ])
+      expect(await sent({}, fields, '', {})).toMatchObject({ reason: 'placeholder_elsewhere' })
+    expect(await sent({}, ['Authorization', 'Bearer mine'], '', {})).toMatchObject({ used: [] })
+  })
+
+  test("a field that is the kind's own but looks like none is a place for it", async () => {
+    const odd = { kind: 'header', header: 'X-Odd' }
+    expect(await sent(odd, ['x-odd', 'PH'])).toMatchObject({ fields: ['X-Odd', secretText] })
+  })
+})
+
+describe('who may spend a credential', () => {
+  test.each([
+    [['Sec-Fetch-Site', 'cross-site'], 'field sec-fetch-site'],
+    [['Origin', 'https://evil.test'], 'field origin'],
+  ])('a page of another site may not: %j', async (fields, place) => {
+    expect(await sent({}, fields)).toEqual({ reason: 'cross_site', place, reads: 0 })
+    expect(await sent({}, [...fields, 'Authorization', 'Bearer PH'])).toMatchObject({ used: ['account'] })
+    expect(await sent({}, fields, '', {})).toMatchObject({ used: [] })
+  })
+
+  test('a browser at the site itself may', async () => {
+    const own = ['Sec-Fetch-Site', 'same-origin', 'Origin', 'https://api.good.test']
+    expect(await sent({}, own)).toMatchObject({ used: ['account'] })
+  })
+
+  test('where the placeholder is required, only who sends it', async () => {
+    const required = { require: 'placeholder' }
+    expect(await sent(required, ['Accept', 'a'])).toMatchObject({ reason: 'placeholder_missing', reads: 0 })
+    expect(await sent(required, ['X-Api-Key', 'PH'])).toMatchObject({ used: ['account'] })
+  })
+})
+
 describe('without a credential', () => {
   const theirs = ['Authorization', 'Bearer x', 'Cookie', 'a=b', 'Accept', '*/*']
-  const none = { credentials: new Map<string, string>() }
+  const none = { credentials: new Map<string, string>(), placeholders: noPlaceholders }
 
   test('strip leaves the credentials of the client behind', async () => {
     const { equip, world } = bench()

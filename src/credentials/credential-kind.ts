@@ -12,6 +12,7 @@ import type { OutboundHead } from '../net/outbound-head.ts'
 import type { FoundPlaceholder } from '../policy/find-placeholders.ts'
 import { isCredentialField, isCredentialParameter } from '../policy/foreign-credential.ts'
 import { foldName } from '../net/fields.ts'
+import type { RequestHead } from '../net/request-head.ts'
 import type { Secret } from './secret.ts'
 import { type Parsed, type Problem, problemsOf } from './shape-problems.ts'
 
@@ -29,6 +30,8 @@ export type CredentialKind<Spec> = {
   readonly apply: (head: OutboundHead, spec: Spec, secret: Secret, sent: readonly FoundPlaceholder[]) => OutboundHead
   /** For a kind that swaps: whether a placeholder stands where this kind puts the secret in its stead. */
   readonly takes?: (spec: Spec, sent: FoundPlaceholder) => boolean
+  /** For a kind that cannot do with every request: what is in its way, in words for the record. */
+  readonly refuses?: (spec: Spec, head: RequestHead, sent: readonly FoundPlaceholder[]) => string | null
 }
 
 /** A kind with its spec: all that the walk needs of it. */
@@ -38,6 +41,8 @@ export type Presentation = {
   readonly swaps: boolean
   /** Whether the client's placeholder has a meaning there. */
   readonly takes: (sent: FoundPlaceholder) => boolean
+  /** What is in the way of putting the secret on; null: nothing. */
+  readonly refuses: (head: RequestHead, sent: readonly FoundPlaceholder[]) => string | null
   readonly apply: (head: OutboundHead, secret: Secret, sent: readonly FoundPlaceholder[]) => OutboundHead
 }
 
@@ -50,7 +55,7 @@ export type AnyCredentialKind = {
 }
 
 export function sealKind<Spec>(kind: CredentialKind<Spec>): AnyCredentialKind {
-  const { takes } = kind
+  const { refuses, takes } = kind
   const swaps = takes !== undefined
   return {
     kind: kind.kind,
@@ -67,6 +72,7 @@ export function sealKind<Spec>(kind: CredentialKind<Spec>): AnyCredentialKind {
           owns,
           swaps,
           takes: takes === undefined ? (sent) => isStripped(owns, sent) : (sent) => takes(spec, sent),
+          refuses: refuses === undefined ? () => null : (head, sent) => refuses(spec, head, sent),
           apply: (head, secret, sent) => kind.apply(head, spec, secret, sent),
         },
       }

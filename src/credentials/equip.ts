@@ -119,7 +119,10 @@ function refuseUnasked(
 ): Deny | null {
   const misplaced = sent.find((one) => one.placeholder !== own || !presentation.takes(one))
   if (misplaced !== undefined) return deny('placeholder_elsewhere', placeOf(misplaced), rule)
-  if (sent.length > 0) return null
+  if (sent.length > 0) {
+    const why = presentation.refuses(head, sent)
+    return why === null ? null : deny('unsignable_request', why, rule)
+  }
   if (requiresPlaceholder) return deny('placeholder_missing', name, rule)
   const crossSite = presentation.swaps ? null : findCrossSite(head)
   return crossSite === null ? null : deny('cross_site', crossSite, rule)

@@ -80,6 +80,11 @@ export const denyReasons = {
   },
   session_expired: { status: 403, room: 'identify', says: 'the session has expired; ask for a new one' },
   session_unknown: { status: 407, room: 'identify', says: 'the proxy credentials name no live session' },
+  unsignable_request: {
+    status: 403,
+    room: 'equip',
+    says: 'the request cannot be signed anew; send x-amz-date and x-amz-content-sha256 with it, and no signed chunks',
+  },
   upload_limit: { status: 403, room: 'deliver', says: 'the session has spent its upload budget' },
 } as const satisfies Record<string, Row>
 

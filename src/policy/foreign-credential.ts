@@ -8,6 +8,7 @@
 import { foldName } from '../net/fields.ts'
 import { decodedEscapes } from '../net/query.ts'
 import type { RequestHead } from '../net/request-head.ts'
+import { parseAwsScope } from './aws-scope.ts'
 
 const credentialField =
   /^(?:http-)?(?:.*-)?(?:authorization|api-?key|auth-key|app-?key|application-key|access-key|subscription-key|functions-key|master-key|secret-key|auth|auth-token|access-token|api-token|token|security-token|private-token|job-token|secret|password|credential|credentials)-*$/
@@ -47,21 +48,31 @@ export function findForeignCredential(head: RequestHead, placeholder: string | n
     const equals = pair.indexOf('=')
     const name = decodedEscapes(equals < 0 ? pair : pair.slice(0, equals))
     if (!isCredentialParameter(name)) continue
+    if (name === 'X-Amz-Signature' && isSignedWith(head.query, placeholder)) continue
     if (equals < 0 || !isPlaceholder(decodedEscapes(pair.slice(equals + 1)), placeholder))
       return `query parameter ${shown(name)}`
   }
   return null
 }
 
-/** How a placeholder is written: alone, after a scheme, or as one half of Basic's pair, which `text` then is. */
-export type PlaceholderSpelling = { readonly scheme: string | null; readonly text: string; readonly basic: boolean }
+/**
+ * How a placeholder is written. `plain`: alone, or after a scheme; `basic`: as one half of the pair that `text` is; `aws`:
+ * as the access key that signed, `text` being the whole value.
+ */
+export type PlaceholderSpelling = {
+  readonly form: 'aws' | 'basic' | 'plain'
+  readonly scheme: string | null
+  readonly text: string
+}
 
 /** Null where the value is anything more, or less, than the placeholder in one of the spellings clients put it in. */
 export function spellingOf(value: string, placeholder: string): PlaceholderSpelling | null {
-  if (value === placeholder) return { scheme: null, text: value, basic: false }
+  if (value === placeholder) return { form: 'plain', scheme: null, text: value }
+  if (value.includes('/aws4_request'))
+    return parseAwsScope(value)?.keyId === placeholder ? { form: 'aws', scheme: null, text: value } : null
   const match = /^([a-z][a-z0-9-]{0,19}) +(\S+)$/i.exec(value)
   const [, scheme = '', text = ''] = match ?? []
-  if (scheme.toLowerCase() !== 'basic') return text === placeholder ? { scheme, text, basic: false } : null
+  if (scheme.toLowerCase() !== 'basic') return text === placeholder ? { form: 'plain', scheme, text } : null
   const pair = Buffer.from(text, 'base64').toString('latin1')
   const colon = pair.indexOf(':')
   // The other half names no account: git's fixed user names, or nothing.
@@ -72,7 +83,13 @@ export function spellingOf(value: string, placeholder: string): PlaceholderSpell
     halves.every(
       (half) => half === placeholder || /^(?:|x-access-token|x-oauth-basic|oauth2|git|token|api|__token__)$/.test(half),
     )
-  return isOurs ? { scheme, text: pair, basic: true } : null
+  return isOurs ? { form: 'basic', scheme, text: pair } : null
+}
+
+/** The signature of a presigned URL is of the key that its scope names, and a placeholder's opens nothing. */
+function isSignedWith(query: string, placeholder: string | null): boolean {
+  const match = /(?:^|&)X-Amz-Credential=([^&;]*)/.exec(query)
+  return placeholder !== null && parseAwsScope(decodedEscapes(match?.[1] ?? ''))?.keyId === placeholder
 }
 
 function isPlaceholder(value: string, placeholder: string | null): boolean {

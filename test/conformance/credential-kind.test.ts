@@ -4,6 +4,25 @@ import { credentialKinds } from '../../src/credentials/kinds/index.ts'
 import { credentialKindSuite, type KindExample, secretText } from './credential-kind.suite.ts'
 
 const examples: Readonly<Record<string, KindExample>> = {
+  'aws-sigv4': {
+    keys: { accessKeyId: 'AKIAIOSFODNN7EXAMPLE', region: 'eu-central-1' },
+    rendered: 'Credential=AKIAIOSFODNN7EXAMPLE/20261121/eu-central-1/s3/aws4_request',
+    bad: [
+      ['no id', {}],
+      ['an id that is none', { accessKeyId: 'akia' }],
+      ['a region with a slash', { accessKeyId: 'AKIAIOSFODNN7EXAMPLE', region: 'a/b' }],
+      ['a service with a line break', { accessKeyId: 'AKIAIOSFODNN7EXAMPLE', service: 's3\n' }],
+      ['the secret key written down', { accessKeyId: 'AKIAIOSFODNN7EXAMPLE', secretAccessKey: 'x' }],
+    ],
+    field: 'Authorization',
+    parameter: 'X-Amz-Credential',
+    asks: (placeholder) => [
+      'X-Amz-Date',
+      '20261121T120000Z',
+      'Authorization',
+      `AWS4-HMAC-SHA256 Credential=${placeholder}/20261121/us-east-1/s3/aws4_request, SignedHeaders=host;x-amz-date, Signature=${'0'.repeat(64)}`,
+    ],
+  },
   basic: {
     keys: { username: 'x-access-token' },
     rendered: `Basic ${Buffer.from(`x-access-token:${secretText}`).toString('base64')}`,

@@ -93,6 +93,30 @@ describe('a placeholder', () => {
       expect(await send(place, host, path, line)).toEqual({ status: 403, reason: 'placeholder_elsewhere', seen: [] })
   })
 
+  it('is the access key that a signature may be of, and no secret key leaves', async () => {
+    const scope = (key: string): string => `${key}/20261121/us-east-1/s3/aws4_request`
+    const signature = '0'.repeat(64)
+    const authorization = `AWS4-HMAC-SHA256 Credential=${scope(held('aws'))}, SignedHeaders=host, Signature=${signature}`
+    const lines = `X-Amz-Date: 20261121T120000Z\r\nAuthorization: ${authorization}\r\n`
+    const presigned = `/?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=${encodeURIComponent(scope(held('aws')))}&X-Amz-Date=20261121T120000Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature=${signature}`
+    for (const [path, line, wanted] of [
+      ['/', lines, `Credential=${scope('AKIAIOSFODNN7EXAMPLE')}`],
+      [presigned, '', `X-Amz-Credential=${encodeURIComponent(scope('AKIAIOSFODNN7EXAMPLE'))}`],
+    ] as const) {
+      const { status, seen } = await send('tunnel', 'aws.test', path, line)
+      expect(status).toBe(200)
+      const text = JSON.stringify(seen)
+      expect(text).toContain(wanted)
+      for (const gone of [held('aws'), signature, canary]) expect(text).not.toContain(gone)
+    }
+    const streamed = `${lines}X-Amz-Content-Sha256: STREAMING-AWS4-HMAC-SHA256-PAYLOAD\r\n`
+    const refusal = { status: 403, reason: 'unsignable_request', seen: [] }
+    expect(await send('tunnel', 'aws.test', '/', streamed)).toEqual(refusal)
+    const theirs = lines.replace(held('aws'), 'AKIAATTACKER00000000')
+    expect(await send('tunnel', 'aws.test', '/', theirs)).toMatchObject({ reason: 'foreign_credential', seen: [] })
+    expect(await send('tunnel', 'swap.test', '/', lines)).toMatchObject({ reason: 'placeholder_elsewhere', seen: [] })
+  })
+
   it('is what a credential may require', async () => {
     const { status, seen } = await send('tunnel', 'asked.test', '/', `Authorization: Bearer ${held('asked')}\r\n`)
     expect(status).toBe(200)

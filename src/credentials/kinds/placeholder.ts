@@ -52,19 +52,21 @@ export const placeholder: CredentialKind<Spec> = {
   }),
   takes: ({ headers, basic, parameters }, { place, name, spelling }) => {
     // Text around it would go to the origin beside the secret.
-    if (spelling === null) return false
+    if (spelling === null || spelling.form === 'aws') return false
     if (place === 'parameter') return parameters.includes(name)
     const lower = name.toLowerCase()
-    return place === 'field' && (spelling.basic ? basic && lower === 'authorization' : headers.includes(lower))
+    return (
+      place === 'field' && (spelling.form === 'basic' ? basic && lower === 'authorization' : headers.includes(lower))
+    )
   },
   apply: (head, _spec, secret, sent) => sent.reduce((before, one) => swap(before, one, secret), head),
 }
 
 function swap(head: OutboundHead, { place, name, placeholder: theirs, spelling }: FoundPlaceholder, secret: Secret) {
   if (spelling === null) return head
-  const { scheme, text, basic } = spelling
+  const { scheme, text, form } = spelling
   const swapped = text.split(theirs).join(secret.reveal())
-  const credentials = basic ? Buffer.from(swapped, 'latin1').toString('base64') : swapped
+  const credentials = form === 'basic' ? Buffer.from(swapped, 'latin1').toString('base64') : swapped
   const value = scheme === null ? credentials : `${scheme} ${credentials}`
   return place === 'field' ? withField(head, name, value) : withQueryParameter(head, name, value)
 }

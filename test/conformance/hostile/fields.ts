@@ -30,6 +30,14 @@ export const fieldsWorld: Partial<WorldOptions> = {
       placeholder: { env: 'SWAP' },
     },
     {
+      name: 'aws',
+      kind: 'aws-sigv4',
+      accessKeyId: 'AKIAIOSFODNN7EXAMPLE',
+      secret: { env: 'CANARY' },
+      hosts: ['aws.test'],
+      placeholder: { env: 'AWS_ACCESS_KEY_ID', like: 'AKIA{17}' },
+    },
+    {
       name: 'asked',
       kind: 'bearer',
       secret: { env: 'CANARY' },
@@ -49,6 +57,7 @@ export const fieldsWorld: Partial<WorldOptions> = {
       { ...common, host: 'absent.test', credential: 'absent' },
       { ...common, host: 'swap.test', credential: 'swap' },
       { ...common, host: 'asked.test', credential: 'asked' },
+      { ...common, host: 'aws.test', credential: 'aws' },
       { ...common, host: 'ports.test', ports: [http], credential: 'key' },
       { ports: [https], addresses: common.addresses, host: 'ports.test' },
       { ...common, host: 'clean.test', foreignCredentials: 'deny' },

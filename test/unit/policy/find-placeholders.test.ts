@@ -35,9 +35,9 @@ const escaped = ours.replace(/./g, (letter) => `%${letter.charCodeAt(0).toString
 test.each<readonly [what: string, head: RequestHead, found: object | null]>([
   ['nothing', head(['Accept', '*/*', 'Authorization', `Bearer ${ours.slice(1)}`], '/v1?a=b'), null],
   ['a field', head(['X-Api-Key', ours]), { place: 'field', name: 'X-Api-Key', spelling: { scheme: null } }],
-  ['a scheme', head(['Authorization', `ApiKey  ${ours}`]), { spelling: { scheme: 'ApiKey', basic: false } }],
-  ["Basic's password", head(['Authorization', `Basic ${base64(`git:${ours}`)}`]), { spelling: { basic: true } }],
-  ["Basic's user", head(['Authorization', `basic ${base64(`${ours}:`)}`]), { spelling: { basic: true } }],
+  ['a scheme', head(['Authorization', `ApiKey  ${ours}`]), { spelling: { scheme: 'ApiKey', form: 'plain' } }],
+  ["Basic's password", head(['Authorization', `Basic ${base64(`git:${ours}`)}`]), { spelling: { form: 'basic' } }],
+  ["Basic's user", head(['Authorization', `basic ${base64(`${ours}:`)}`]), { spelling: { form: 'basic' } }],
   ["an account in Basic's other half", head(['Authorization', `Basic ${base64(`me:${ours}`)}`]), { spelling: null }],
   ['Basic where nobody looks for it', head(['X-Note', `Basic ${base64(`x${ours}x`)}`]), { spelling: null }],
   ['text around it', head(['User-Agent', `agent (${ours})`]), { name: 'User-Agent', spelling: null }],

@@ -1,0 +1,124 @@
+/**
+ * AWS Signature Version 4: what a client signed with its placeholder access key is signed anew with the real one, in the
+ * header or in the query of a presigned URL. The body stays the client's, so its hash must be in the head.
+ *
+ * Promises: only what was signed with the placeholder is signed; the date is the client's, so what it presigned expires
+ * when it said; the signature covers host, path, query and every `x-amz-` field, and nothing that changes on the way.
+ */
+
+import { Type } from 'typebox'
+import { fieldValue, fieldValues } from '../../net/fields.ts'
+import { type OutboundHead, withField, withoutQueryParameters, withQueryParameter } from '../../net/outbound-head.ts'
+import type { RequestHead } from '../../net/request-head.ts'
+import { type AwsScope, parseAwsScope } from '../../policy/aws-scope.ts'
+import type { FoundPlaceholder } from '../../policy/find-placeholders.ts'
+import { awsSignature, emptyHash } from '../aws-signature.ts'
+import { type CredentialKind, kindKeys, parseKeys } from '../credential-kind.ts'
+import type { Secret } from '../secret.ts'
+
+const ScopeName = Type.String({ pattern: '^[a-z0-9-]{1,64}$', description: 'a name such as eu-central-1 or s3' })
+
+const schema = kindKeys({
+  accessKeyId: Type.String({
+    pattern: '^[A-Z0-9]{16,128}$',
+    description: 'the id of the access key, such as AKIAIOSFODNN7EXAMPLE; the secret is its secret key',
+  }),
+  region: Type.Optional(ScopeName),
+  service: Type.Optional(ScopeName),
+})
+
+type Spec = { readonly accessKeyId: string; readonly region: string | null; readonly service: string | null }
+
+const unsigned = 'UNSIGNED-PAYLOAD'
+/** Words for a body that is not hashed as a whole, and whose chunks carry no signatures of the client's. */
+const plainPayload = /^(?:[0-9a-f]{64}|UNSIGNED-PAYLOAD|STREAMING-UNSIGNED-PAYLOAD-TRAILER)$/
+const timeText = /^\d{8}T\d{6}Z$/
+
+export const awsSigv4: CredentialKind<Spec> = {
+  kind: 'aws-sigv4',
+  schema,
+  parse: (raw) => {
+    const parsed = parseKeys(schema, raw)
+    if (parsed.kind === 'problems') return parsed
+    const { accessKeyId, region = null, service = null } = parsed.spec
+    return { kind: 'parsed', spec: { accessKeyId, region, service } }
+  },
+  owns: () => ({ fields: ['authorization'], parameters: ['x-amz-credential', 'x-amz-signature'] }),
+  takes: (_spec, { place, name, spelling }) =>
+    spelling?.form === 'aws' && name.toLowerCase() === (place === 'field' ? 'authorization' : 'x-amz-credential'),
+  refuses: (spec, head, sent) => {
+    const [first, second] = sent
+    if (first === undefined) return null
+    return second === undefined ? refuseSigning(spec, head, first) : 'signed more than once'
+  },
+  apply: (head, spec, secret, sent) => sent.reduce((before, one) => sign(before, spec, secret, one), head),
+}
+
+/** Why it cannot be signed anew. */
+function refuseSigning(spec: Spec, head: RequestHead, sent: FoundPlaceholder): string | null {
+  const scope = parseAwsScope(sent.spelling?.text ?? '')
+  if (scope === null) return 'without a scope'
+  const times = timesOf(head, sent)
+  const [time = ''] = times
+  if (times.length !== 1 || !timeText.test(time) || !time.startsWith(scope.date)) return 'without one x-amz-date'
+  if (sent.place === 'parameter' && presigned(head, 'X-Amz-Expires').length !== 1) return 'without one X-Amz-Expires'
+  const hashes = fieldValues(head.fields, 'x-amz-content-sha256')
+  const [hash] = hashes
+  if (hashes.length > 1 || (hash !== undefined && !plainPayload.test(hash))) return 'with chunks that are signed'
+  const isS3 = (spec.service ?? scope.service) === 's3'
+  const empty = head.body.kind === 'none' || (head.body.kind === 'length' && head.body.length === 0)
+  return hash === undefined && !isS3 && !empty ? 'without x-amz-content-sha256' : null
+}
+
+function timesOf(head: RequestHead, { place }: FoundPlaceholder): readonly string[] {
+  return place === 'field' ? fieldValues(head.fields, 'x-amz-date') : presigned(head, 'X-Amz-Date')
+}
+
+function presigned({ query }: Pick<RequestHead, 'query'>, name: string): string[] {
+  return new URLSearchParams(query ?? '').getAll(name)
+}
+
+function sign(head: OutboundHead, spec: Spec, secret: Secret, sent: FoundPlaceholder): OutboundHead {
+  const scope = parseAwsScope(sent.spelling?.text ?? '')
+  if (scope === null) return head
+  const region = spec.region ?? scope.region
+  const service = spec.service ?? scope.service
+  const credential = (time: string): string =>
+    `${spec.accessKeyId}/${time.slice(0, 8)}/${region}/${service}/aws4_request`
+  const signature = (signed: OutboundHead, time: string, names: readonly string[], payloadHash: string): string =>
+    awsSignature(signed, { secretKey: secret.reveal(), time, region, service, signedHeaders: names, payloadHash })
+  if (sent.place === 'parameter') return signQuery(head, service, credential, signature)
+  const time = fieldValue(head.fields, 'x-amz-date') ?? `${scope.date}T000000Z`
+  const dated = withField(head, 'X-Amz-Date', time)
+  const payloadHash = fieldValue(head.fields, 'x-amz-content-sha256') ?? (service === 's3' ? unsigned : emptyHash)
+  const ready = service === 's3' ? withField(dated, 'X-Amz-Content-Sha256', payloadHash) : dated
+  const names = signedNames(ready, scope)
+  const parts = [`Credential=${credential(time)}`, `SignedHeaders=${names.join(';')}`]
+  const authorization = [...parts, `Signature=${signature(ready, time, names, payloadHash)}`].join(', ')
+  return withField(ready, 'Authorization', `AWS4-HMAC-SHA256 ${authorization}`)
+}
+
+type Signer = (head: OutboundHead, time: string, names: readonly string[], payloadHash: string) => string
+
+/** The date, the time it holds and the algorithm are in the query already. */
+function signQuery(head: OutboundHead, service: string, credential: (time: string) => string, signature: Signer) {
+  const query = head.target.slice(head.target.indexOf('?') + 1)
+  const time = presigned({ query }, 'X-Amz-Date')[0] ?? ''
+  const names = signedNames(head, null)
+  const bare = withoutQueryParameters(head, (name) => name.toLowerCase() === 'x-amz-signature')
+  const scoped = withQueryParameter(bare, 'X-Amz-Credential', credential(time))
+  const ready = withQueryParameter(scoped, 'X-Amz-SignedHeaders', names.join(';'))
+  const payloadHash = fieldValue(head.fields, 'x-amz-content-sha256') ?? (service === 's3' ? unsigned : emptyHash)
+  return withQueryParameter(ready, 'X-Amz-Signature', signature(ready, time, names, payloadHash))
+}
+
+/** What AWS asks to be signed. Of the rest that a client signs some is changed on the way (Range, Accept-Encoding). */
+function signedNames(head: OutboundHead, scope: AwsScope | null): readonly string[] {
+  const names = new Set(['host'])
+  for (let i = 0; i < head.fields.length; i += 2) {
+    const lower = (head.fields[i] ?? '').toLowerCase()
+    const isOfBody = lower === 'content-type' || lower === 'content-md5'
+    if (lower.startsWith('x-amz-') || (isOfBody && scope?.signedHeaders?.includes(lower))) names.add(lower)
+  }
+  return [...names].sort()
+}

@@ -43,6 +43,13 @@ const foreign = (row: Row): Mutant => ({
   unit: 'policy',
   ...row,
 })
+const placeholders = (row: Row): Mutant => ({
+  file: 'policy/find-placeholders.ts',
+  corpus: ['fields'],
+  cases: 'placeholder',
+  unit: 'policy',
+  ...row,
+})
 const domains = (row: Row): Mutant => ({
   file: 'policy/domain-pattern.ts',
   corpus: ['policy', 'hosts'],
@@ -347,6 +354,34 @@ export const policyMutants: readonly Mutant[] = [
     from: 'if (placeholder === null) return false',
     to: 'if (placeholder === null) return true',
     cases: 'SEC-26',
+  }),
+
+  foreign({
+    without: 'the key that signed',
+    from: 'return parseAwsScope(value)?.keyId === placeholder ?',
+    to: 'return parseAwsScope(value) !== null ?',
+    cases: 'SEC-26|placeholder',
+  }),
+
+  placeholders({
+    without: 'the path',
+    from: 'if (holds(path, placeholder))',
+    to: "if (holds('', placeholder))",
+  }),
+  placeholders({
+    without: 'the query',
+    from: 'if (query === null || !holds(query, placeholder)) continue',
+    to: 'if (query === null || query.length > 0) continue',
+  }),
+  placeholders({
+    without: 'escapes',
+    from: "if (text.includes('%') && decodedEscapes(text).includes(placeholder)) return true",
+    to: '',
+  }),
+  placeholders({
+    without: "Basic's base64",
+    from: 'return basic !== undefined &&',
+    to: "return basic === '' &&",
   }),
 
   domains({ without: 'addresses apart from wildcards', from: 'if (host.ip !== null) return found', to: '' }),

@@ -141,8 +141,8 @@ export const policyMutants: readonly Mutant[] = [
   {
     ...requests({
       without: 'the refusal of foreign credentials',
-      from: 'if (place !== null) return',
-      to: "if (place === '') return",
+      from: 'if (place !== null) {',
+      to: "if (place === '') {",
       cases: 'SEC-26',
     }),
     corpus: ['fields'],

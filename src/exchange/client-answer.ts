@@ -41,6 +41,22 @@ export class ClientAnswer {
     this.#stream.write('HTTP/1.1 100 Continue\r\n\r\n')
   }
 
+  /** A 1xx. A client of HTTP/1.0 knows none (RFC 9110 §15.2). */
+  interim({ status, reason, fields }: ResponseHead): void {
+    if (!this.#knowsChunks) return
+    this.#stream.write(`HTTP/1.1 ${status} ${reason}\r\n${linesOf(fields)}\r\n`, 'latin1')
+  }
+
+  /** The connection leaves HTTP: the answer that says so, and the last one. */
+  switchTo(protocol: string, { status, reason, fields }: ResponseHead): void {
+    this.status = status
+    this.last = true
+    this.#stream.write(
+      `HTTP/1.1 ${status} ${reason}\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\n${linesOf(fields)}\r\n`,
+      'latin1',
+    )
+  }
+
   start({ status, reason, fields }: ResponseHead): void {
     let lines = ''
     let length = false
@@ -95,9 +111,7 @@ export class ClientAnswer {
   send({ status, reason, fields, body }: Reply): void {
     this.status = status
     const bytes = Buffer.from(body)
-    let lines = ''
-    for (let i = 0; i < fields.length; i += 2) lines += `${fields[i]}: ${fields[i + 1]}\r\n`
-    const head = `HTTP/1.1 ${status} ${reason}\r\n${lines}Content-Length: ${bytes.length}\r\n${this.#connectionField()}\r\n`
+    const head = `HTTP/1.1 ${status} ${reason}\r\n${linesOf(fields)}Content-Length: ${bytes.length}\r\n${this.#connectionField()}\r\n`
     this.#stream.write(this.#bodiless ? head : head + bytes.toString('latin1'), 'latin1')
   }
 
@@ -126,8 +140,16 @@ function staysOpen({ fields, httpVersion }: RawHead): boolean {
 const connectionTokens = new FieldMemo((fields) => {
   const values = [...fieldValues(fields, 'connection'), ...fieldValues(fields, 'proxy-connection')]
   const tokens = values.flatMap(listTokens)
-  return { close: tokens.includes('close'), keepAlive: tokens.includes('keep-alive') }
+  // Behind a handshake stand frames, and nothing of them is a request, whatever the answer is (RFC 9931).
+  const webSocket = tokens.includes('upgrade') && fieldValues(fields, 'upgrade').some((one) => /^websocket$/i.test(one))
+  return { close: webSocket || tokens.includes('close'), keepAlive: tokens.includes('keep-alive') }
 })
+
+function linesOf(fields: readonly string[]): string {
+  let lines = ''
+  for (let i = 0; i < fields.length; i += 2) lines += `${fields[i]}: ${fields[i + 1]}\r\n`
+  return lines
+}
 
 /** Empty pieces would be the end of the body. */
 function chunkOf(piece: Buffer): string {

@@ -50,6 +50,8 @@ export type ActiveExchange = {
   readonly check: (now: number) => void
   /** Ends it with a refusal of the connection's: its body is not what its head said. */
   readonly interrupt: (deny: Deny) => void
+  /** The connection is about to be reset. */
+  readonly cut: (why: InterruptReason | null) => void
   /** The client takes more of its answer. */
   readonly drained: () => void
   /** The client is gone. */
@@ -117,6 +119,12 @@ export class Connection implements Cuttable, Watched {
     session.open.add(this)
   }
 
+  /** What stands within this connection carries the session now, and is the first to hear of a cut. */
+  handOver(session: LiveSession): void {
+    this.#sessions?.delete(session)
+    session.open.delete(this)
+  }
+
   begin(active: ActiveExchange): void {
     this.active = active
     this.challenged = false
@@ -159,6 +167,7 @@ export class Connection implements Cuttable, Watched {
   cut(why: InterruptReason | null = null): void {
     this.cutWhy ??= why
     this.poisoned = true
+    this.active?.cut(why)
     resetSocket(this.start.raw)
   }
 

@@ -7,13 +7,16 @@
 
 import { headBytes, type OutboundHead } from '../net/outbound-head.ts'
 import { decideAddress } from '../policy/decide-address.ts'
+import { type Handshake, parseHandshake, switchProblem, withHandshake } from '../net/websocket-handshake.ts'
 import type { RequestPermit } from '../policy/decide-request.ts'
 import { deny } from '../policy/decision.ts'
+import { isCredentialSubprotocol } from '../policy/foreign-credential.ts'
 import type { LiveSession, Session } from '../sessions/session.ts'
 import { type Forwarded, forward } from '../upstream/forward.ts'
 import type { OriginPool } from '../upstream/origin-pools.ts'
 import type { Exchange } from './exchange.ts'
 import type { Facts } from './facts.ts'
+import { openWebSocket } from './open-websocket.ts'
 import type { Outcome } from './outcome.ts'
 import type { Rooms } from './rooms.ts'
 import { andThen, type Soon } from './soon.ts'
@@ -25,8 +28,8 @@ export function deliver(
   session: Session,
   permit: RequestPermit,
 ): Soon<Outcome> {
-  if (permit.head.method === 'WEBSOCKET')
-    return deny('method_not_allowed', 'WebSocket handshakes are not forwarded yet')
+  const handshake = permit.head.method === 'WEBSOCKET' ? parseHandshake(exchange.incoming.raw, permit.head) : null
+  if (handshake?.kind === 'problem') return deny('malformed_request', handshake.detail)
   return andThen(rooms.equip(permit, session), (equipped) => {
     if (equipped.kind === 'deny') return equipped
     exchange.facts.credentials = equipped.used
@@ -42,9 +45,26 @@ export function deliver(
 
       const { scheme } = permit.head
       const key = { scheme, permit: address.permit, addresses: answer.key, policyVersion: session.policy.version }
-      return send(rooms, exchange, permit, equipped.head, rooms.poolsOf(live).poolFor(key))
+      const pool = rooms.poolsOf(live).poolFor(key)
+      if (handshake === null) return send(rooms, exchange, permit, equipped.head, pool, null)
+      const offer = offerOf(handshake, permit, equipped.used.length > 0)
+      return send(rooms, exchange, permit, withHandshake(equipped.head, offer), pool, offer)
     })
   })
+}
+
+/** Of what the client offers, what may go on. */
+function offerOf(handshake: Handshake, { foreignCredentials }: RequestPermit, credential: boolean): Handshake {
+  const { protocols, extensions } = handshake
+  const kept = (protocols ?? '')
+    .split(/[ \t]*,[ \t]*/)
+    .filter((token) => token !== '' && !isCredentialSubprotocol(token))
+  return {
+    ...handshake,
+    protocols: foreignCredentials === 'allow' ? protocols : kept.join(', ') || null,
+    // Where a secret may come back, messages come as they are (decision 35).
+    extensions: credential ? null : extensions,
+  }
 }
 
 function send(
@@ -53,6 +73,7 @@ function send(
   permit: RequestPermit,
   head: OutboundHead,
   pool: OriginPool,
+  handshake: Handshake | null,
 ): Promise<Outcome> {
   return new Promise((resolve) => {
     const began = performance.now()
@@ -63,6 +84,17 @@ function send(
       writer: exchange,
       relayed: rooms.relayed,
       cookies: permit.pinned && permit.foreignCredentials !== 'allow' ? 'strip' : 'pass',
+      upgrade:
+        handshake === null
+          ? null
+          : {
+              protocol: 'websocket',
+              problem: (fields) => switchProblem(handshake, fields),
+              onSwitch: (switched) => {
+                note(exchange.facts, pool, head, began, switched)
+                resolve(openWebSocket(rooms, exchange, switched))
+              },
+            },
       onEnd: (forwarded) => {
         note(exchange.facts, pool, head, began, forwarded)
         const { end } = forwarded
@@ -77,7 +109,9 @@ function send(
   })
 }
 
-function note(facts: Facts, pool: OriginPool, head: OutboundHead, began: number, forwarded: Forwarded): void {
+type Delivered = Pick<Forwarded, 'answeredAt' | 'bytesDown' | 'bytesUp' | 'sentAt'>
+
+function note(facts: Facts, pool: OriginPool, head: OutboundHead, began: number, forwarded: Delivered): void {
   facts.address = pool.address
   facts.bytesUp = headBytes(head) + forwarded.bytesUp
   facts.bytesDown = forwarded.bytesDown

@@ -11,11 +11,11 @@ import { decideHost } from '../policy/decide-host.ts'
 import { decideRequest } from '../policy/decide-request.ts'
 import type { Deny } from '../policy/decision.ts'
 import type { Session } from '../sessions/session.ts'
-import type { Forward, ResponseWriter } from '../upstream/forward.ts'
+import type { ResponseWriter } from '../upstream/forward.ts'
 import { ClientAnswer } from './client-answer.ts'
 import type { ActiveExchange, Connection } from './connection.ts'
 import type { Facts } from './facts.ts'
-import type { Outcome } from './outcome.ts'
+import type { InterruptReason, Outcome } from './outcome.ts'
 import { type Reply, replyTo } from './reply.ts'
 import type { RequestBody } from './request-body.ts'
 import type { Rooms } from './rooms.ts'
@@ -30,13 +30,22 @@ export type Incoming = {
   readonly body: RequestBody
 }
 
+/** What an exchange waits for: a request on its way, or what became of its connections since. */
+export type Delivery = {
+  readonly abandon: () => void
+  /** Once a sweep, with `performance.now()`. */
+  readonly check: (now: number) => void
+  /** The client's connection is about to be reset. */
+  readonly cut?: (why: InterruptReason | null) => void
+}
+
 export class Exchange implements ActiveExchange, ResponseWriter {
   readonly facts: Facts
   readonly connection: Connection
   readonly incoming: Incoming
   readonly #rooms: Rooms
   readonly #answer: ClientAnswer
-  #forwarding: Forward | null = null
+  #delivery: Delivery | null = null
   #onDrain: (() => void) | null = null
   #interruption: Deny | null = null
   #left = false
@@ -60,9 +69,13 @@ export class Exchange implements ActiveExchange, ResponseWriter {
   }
 
   /** Under way from here on: given up when the client leaves or the connection interrupts. */
-  carry(forwarding: Forward): void {
-    this.#forwarding = forwarding
+  carry(delivery: Delivery): void {
+    this.#delivery = delivery
     if (this.#left || this.#interruption !== null) this.#abandon()
+  }
+
+  cut(why: InterruptReason | null): void {
+    this.#delivery?.cut?.(why)
   }
 
   interrupt(deny: Deny): void {
@@ -89,7 +102,7 @@ export class Exchange implements ActiveExchange, ResponseWriter {
   }
 
   check(now: number): void {
-    this.#forwarding?.check(now)
+    this.#delivery?.check(now)
     if (this.facts.opened || this.facts.decidedAt === null || now - this.facts.startedAt < openRecordAfterMs) return
     this.facts.opened = true
     this.#rooms.sink.append(this.facts.openRecord(now))
@@ -102,6 +115,17 @@ export class Exchange implements ActiveExchange, ResponseWriter {
       this.#answer.continue()
     }
     return this.incoming.body.complete ? null : this.incoming.body.open()
+  }
+
+  interim(head: ResponseHead): void {
+    this.#answer.interim(head)
+  }
+
+  /** From here on the connection carries what `hold` joins it to. Returns what the client sent ahead. */
+  switchTo(protocol: string, head: ResponseHead): Buffer {
+    this.connection.poisoned = true
+    this.#answer.switchTo(protocol, head)
+    return this.incoming.body.detach()
   }
 
   start(head: ResponseHead): void {
@@ -158,8 +182,8 @@ export class Exchange implements ActiveExchange, ResponseWriter {
   }
 
   #abandon(): void {
-    const forwarding = this.#forwarding
-    this.#forwarding = null
-    forwarding?.abandon()
+    const delivery = this.#delivery
+    this.#delivery = null
+    delivery?.abandon()
   }
 }

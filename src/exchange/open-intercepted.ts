@@ -124,6 +124,7 @@ function serveInside(rooms: Rooms, connect: Connect, live: LiveSession, inside: 
     userAgent: connect.userAgent,
     limits,
   })
+  connect.connection.handOver(live)
   const onClose = (): void => {
     // Each request inside is an exchange of its own; a tunnel without any still ended somehow.
     const silent = connection.requests === 0

@@ -16,6 +16,8 @@ export type BodySource = {
   readonly resume: (body: RequestBody) => void
   /** Nobody wants the rest: it may be read and dropped. */
   readonly drop: (body: RequestBody) => void
+  /** What follows is no HTTP: lets go of the stream, and returns what was read too much. */
+  readonly detach: () => Buffer
 }
 
 export class RequestBody {
@@ -46,6 +48,11 @@ export class RequestBody {
     stream.on('error', ignore)
     this.#stream = stream
     return stream
+  }
+
+  /** The client's connection leaves HTTP behind this request. Returns what came behind it already. */
+  detach(): Buffer {
+    return this.#source.detach()
   }
 
   /** One piece from the client. False: enough for now. */

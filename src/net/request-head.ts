@@ -87,7 +87,7 @@ const forwardable: ReadonlySet<string> = new Set(knownMethods.filter((method) =>
 
 /** Fields that decide framing, routing or identity: Connection must not make them vanish half-way (RFC 9110 §7.6.1). */
 const notNominable =
-  /^(?:content-length|content-type|content-encoding|transfer-encoding|host|expect|range|authorization|cookie|set-cookie|x-api-key|api-key|x-forwarded-.*|forwarded|via|x-goog-.*|x-amz-.*)$/
+  /^(?:content-length|content-type|content-encoding|transfer-encoding|host|expect|range|authorization|cookie|set-cookie|sec-websocket-.*|x-api-key|api-key|x-forwarded-.*|forwarded|via|x-goog-.*|x-amz-.*)$/
 
 export function parseRequestHead(raw: RawHead, place: HeadPlace): RequestHead | HeadProblem {
   if (raw.httpVersion !== '1.1' && raw.httpVersion !== '1.0') return malformed('HTTP version is neither 1.1 nor 1.0')
@@ -215,6 +215,7 @@ function scanFields(fields: Fields): Scan | HeadProblem {
   let length: string | null = null
   let coding: string | null = null
   let expect: string | null = null
+  let upgraded = false
   let upgradeWebSocket = false
   let connectionUpgrade = false
   for (let i = 0; i < fields.length; i += 2) {
@@ -244,7 +245,9 @@ function scanFields(fields: Fields): Scan | HeadProblem {
         coding = value
         break
       case 'upgrade':
-        // The whole value: `h2c, websocket` or `websocketx` is no WebSocket handshake.
+        // One field, or another reader might take the other; and its whole value: `h2c, websocket` or `websocketx` is no WebSocket handshake.
+        if (upgraded) return malformed('more than one Upgrade')
+        upgraded = true
         upgradeWebSocket = /^websocket$/i.test(value)
         break
     }

@@ -34,6 +34,27 @@ export function parseResponseHead(
   cookies: 'pass' | 'strip',
 ): ResponseHead | null {
   if (!Number.isInteger(status) || status < 200 || status > 999) return null
+  return readHead(status, reason, raw, cookies)
+}
+
+/** A 1xx: the same, and no field that would frame a body (RFC 9110 §15.2: it has none). Null when it is no 1xx. */
+export function parseInterimHead(
+  status: number,
+  reason: string,
+  raw: readonly (Buffer | string)[],
+  cookies: 'pass' | 'strip',
+): ResponseHead | null {
+  if (!Number.isInteger(status) || status < 100 || status > 199) return null
+  const head = readHead(status, reason, raw, cookies)
+  return { ...head, fields: without(head.fields, (name) => name === 'content-length') }
+}
+
+function readHead(
+  status: number,
+  reason: string,
+  raw: readonly (Buffer | string)[],
+  cookies: 'pass' | 'strip',
+): ResponseHead {
   const fields: string[] = []
   let nominated: readonly string[] = []
   let bytes = reason.length + 15
@@ -50,17 +71,20 @@ export function parseResponseHead(
   return {
     status,
     reason: printable(reason),
-    fields: nominated.length === 0 ? fields : withoutNominated(fields, nominated),
+    // Connection may not make framing vanish here either: Content-Length stays, whatever Connection says of it.
+    fields:
+      nominated.length === 0
+        ? fields
+        : without(fields, (name) => name !== 'content-length' && nominated.includes(name)),
     bytes,
   }
 }
 
-/** Connection may not make framing vanish here either: Content-Length stays, whatever Connection says of it. */
-function withoutNominated(fields: readonly string[], nominated: readonly string[]): string[] {
+function without(fields: readonly string[], isDoomed: (lowerName: string) => boolean): string[] {
   const kept: string[] = []
   for (let i = 0; i < fields.length; i += 2) {
-    const lower = (fields[i] ?? '').toLowerCase()
-    if (lower === 'content-length' || !nominated.includes(lower)) kept.push(fields[i] ?? '', fields[i + 1] ?? '')
+    const name = fields[i] ?? ''
+    if (!isDoomed(name.toLowerCase())) kept.push(name, fields[i + 1] ?? '')
   }
   return kept
 }

@@ -5,7 +5,7 @@
  * exactly this session's placeholder, alone or in one of the spellings that clients put it in.
  */
 
-import { foldName } from '../net/fields.ts'
+import { fieldValues, foldName, listTokens } from '../net/fields.ts'
 import { decodedEscapes } from '../net/query.ts'
 import type { RequestHead } from '../net/request-head.ts'
 import { parseAwsScope } from './aws-scope.ts'
@@ -37,11 +37,27 @@ export function isCredentialParameter(name: string): boolean {
   return credentialParameter.test(foldName(name).replace(/^-+|-+$/g, ''))
 }
 
+/**
+ * Browsers can put no field on a handshake, so services take keys as a subprotocol: `openai-insecure-api-key.KEY`,
+ * `base64url.bearer.authorization.k8s.io.TOKEN`, `token` with the key behind it. Names of protocols are short.
+ */
+export function isCredentialSubprotocol(token: string): boolean {
+  return token.length > 64 || credentialSubprotocol.test(token)
+}
+const credentialSubprotocol =
+  /(?:^|[^a-z0-9])(?:header|auth|authorization|authentication|bearer|basic|jwt|api-?key|key|access-?token|token|secret|password|credentials?)(?:[^a-z0-9]|$)/i
+
 /** The place of the first credential that is not ours, in words for the record (never its value); null when there is none. */
 export function findForeignCredential(head: RequestHead, placeholder: string | null): string | null {
   for (let i = 0; i < head.fields.length; i += 2) {
     const name = head.fields[i] ?? ''
     if (isCredentialField(name) && !isPlaceholder(head.fields[i + 1] ?? '', placeholder)) return `field ${shown(name)}`
+  }
+  if (head.method === 'WEBSOCKET') {
+    const protocols = listTokens(fieldValues(head.fields, 'sec-websocket-protocol').join(','))
+    const foreign = (token: string): boolean =>
+      isCredentialSubprotocol(token) && (placeholder === null || !token.includes(placeholder.toLowerCase()))
+    if (protocols.some(foreign)) return 'a WebSocket subprotocol'
   }
   if (head.query === null) return null
   for (const pair of head.query.split(/[&;]/)) {

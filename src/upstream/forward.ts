@@ -5,15 +5,18 @@
  * buffered beyond a socket's own; a truncated answer never ends cleanly; redirects are passed on, never followed.
  */
 
-import type { Readable } from 'node:stream'
+import type { Duplex, Readable } from 'node:stream'
 import { type Dispatcher, errors } from 'undici'
+import type { Fields } from '../net/fields.ts'
 import type { OutboundHead } from '../net/outbound-head.ts'
-import { parseResponseHead, type ResponseHead } from '../net/response-head.ts'
+import { parseInterimHead, parseResponseHead, type ResponseHead } from '../net/response-head.ts'
 import { type Failure, FailureError, failure, failureOf } from './failure.ts'
-import type { OriginPool } from './origin-pools.ts'
+import type { OriginPool, OriginSocket } from './origin-pools.ts'
 
 /** The client's side of the answer. `write` false means: wait until `onDrain` is called. */
 export type ResponseWriter = {
+  /** A 1xx that goes before it. */
+  readonly interim: (head: ResponseHead) => void
   readonly start: (head: ResponseHead) => void
   readonly write: (chunk: Buffer) => boolean
   readonly end: () => void
@@ -32,6 +35,21 @@ export type Forwarded = {
   readonly answeredAt: number | null
 }
 
+/** The origin has taken its connection out of HTTP. */
+export type Switched = Omit<Forwarded, 'end' | 'started'> & {
+  readonly head: ResponseHead
+  readonly origin: OriginSocket
+}
+
+/** What a request asks to switch to. */
+export type Upgrade = {
+  readonly protocol: 'websocket'
+  /** What is wrong with the origin's 101; null: nothing. */
+  readonly problem: (fields: Fields) => string | null
+  /** Called instead of `onEnd`. */
+  readonly onSwitch: (switched: Switched) => void
+}
+
 export type ForwardRequest = {
   readonly pool: OriginPool
   readonly head: OutboundHead
@@ -39,6 +57,7 @@ export type ForwardRequest = {
   readonly body: Buffer | Readable | null
   readonly writer: ResponseWriter
   readonly cookies: 'pass' | 'strip'
+  readonly upgrade: Upgrade | null
   /** Told of the bytes of each read. */
   readonly relayed: (bytes: number) => void
   /** Called exactly once. */
@@ -73,12 +92,13 @@ class Forwarding implements Dispatcher.DispatchHandler, Forward {
 
   /** Undici frames the body from these: `content-length` when the client said one, chunks otherwise. */
   dispatch(pool: Dispatcher): void {
-    const { head, body } = this.#request
+    const { head, body, upgrade } = this.#request
     this.#dialsBefore = this.#request.pool.dials
     const headers = ['host', head.host, ...head.fields]
     if (head.body.kind === 'length') headers.push('content-length', String(head.body.length))
     try {
-      pool.dispatch({ method: asDispatchMethod(head.method), path: head.target, headers, body }, this)
+      const method = asDispatchMethod(head.method)
+      pool.dispatch({ method, path: head.target, headers, body, upgrade: upgrade?.protocol ?? null }, this)
     } catch (error) {
       this.#finish(failure('origin_malformed', error))
     }
@@ -121,15 +141,12 @@ class Forwarding implements Dispatcher.DispatchHandler, Forward {
     statusMessage?: string,
   ): void {
     if (status < 200) {
-      this.#informational++
-      if (this.#informational > informationalMax)
-        controller.abort(new FailureError(failure('origin_malformed', new Error('1xx flood'))))
+      this.#passInterim(controller, status, statusMessage ?? '')
       return
     }
-    const raw = controller.rawHeaders
-    const head = parseResponseHead(status, statusMessage ?? '', Array.isArray(raw) ? raw : [], this.#request.cookies)
+    const head = parseResponseHead(status, statusMessage ?? '', rawOf(controller), this.#request.cookies)
     if (head === null) {
-      controller.abort(new FailureError(failure('origin_malformed', new Error(`status ${status}`))))
+      this.#refuse(controller, `status ${status}`)
       return
     }
     this.#answeredAt = performance.now()
@@ -140,6 +157,25 @@ class Forwarding implements Dispatcher.DispatchHandler, Forward {
     } catch (error) {
       controller.abort(new FailureError(failure('origin_malformed', error)))
     }
+  }
+
+  onRequestUpgrade(controller: Dispatcher.DispatchController, status: number, _headers: unknown, stream: Duplex): void {
+    // Nobody else listens any more, and an error that nobody hears ends the process.
+    stream.on('error', ignore)
+    const { cookies, upgrade } = this.#request
+    const raw = rawOf(controller)
+    const head = parseInterimHead(status, 'Switching Protocols', raw, cookies)
+    const problem = upgrade === null ? 'a switch that nobody asked for' : upgrade.problem(textsOf(raw))
+    const origin = this.#request.pool.socketOf(stream)
+    if (this.#settled || upgrade === null || head === null || problem !== null || origin === null) {
+      stream.destroy()
+      this.#finish(failure('origin_malformed', new Error(problem ?? `status ${status}`)))
+      return
+    }
+    this.#answeredAt = performance.now()
+    this.#bytesDown += head.bytes
+    this.#settled = true
+    upgrade.onSwitch({ ...this.#told(), head, origin })
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -188,14 +224,32 @@ class Forwarding implements Dispatcher.DispatchHandler, Forward {
   #finish(end: Forwarded['end']): void {
     if (this.#settled) return
     this.#settled = true
-    this.#request.onEnd({
-      end,
-      started: this.#status !== 0,
+    this.#request.onEnd({ end, started: this.#status !== 0, ...this.#told() })
+  }
+
+  #told(): Pick<Forwarded, 'answeredAt' | 'bytesDown' | 'bytesUp' | 'sentAt'> {
+    return {
       bytesUp: this.#bytesUp,
       bytesDown: this.#bytesDown,
       sentAt: this.#sentAt,
       answeredAt: this.#answeredAt,
-    })
+    }
+  }
+
+  #passInterim(controller: Dispatcher.DispatchController, status: number, reason: string): void {
+    this.#informational++
+    // A switch that fits what was asked for is told of elsewhere.
+    const head = status === 101 ? null : parseInterimHead(status, reason, rawOf(controller), this.#request.cookies)
+    if (head === null || this.#informational > informationalMax) {
+      this.#refuse(controller, head === null ? `status ${status}` : '1xx flood')
+      return
+    }
+    this.#bytesDown += head.bytes
+    this.#request.writer.interim(head)
+  }
+
+  #refuse(controller: Dispatcher.DispatchController, detail: string): void {
+    controller.abort(new FailureError(failure('origin_malformed', new Error(detail))))
   }
 }
 
@@ -216,3 +270,13 @@ export function forward(request: ForwardRequest): Forward {
 function asDispatchMethod(method: string): Dispatcher.HttpMethod {
   return method
 }
+
+function rawOf({ rawHeaders }: Dispatcher.DispatchController): readonly (Buffer | string)[] {
+  return Array.isArray(rawHeaders) ? rawHeaders : []
+}
+
+function textsOf(raw: readonly (Buffer | string)[]): string[] {
+  return raw.map((one) => (typeof one === 'string' ? one : one.toString('latin1')))
+}
+
+function ignore(): void {}

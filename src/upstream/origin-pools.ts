@@ -7,6 +7,7 @@
  */
 
 import type net from 'node:net'
+import type { Duplex } from 'node:stream'
 import tls from 'node:tls'
 import { type buildConnector, Pool } from 'undici'
 import type { Scheme } from '../net/authority.ts'
@@ -36,6 +37,9 @@ export type PoolKey = {
   readonly policyVersion: number
 }
 
+/** A connection to an origin: what is read and written, and what a cut resets (of TLS, the socket beneath it). */
+export type OriginSocket = { readonly stream: net.Socket; readonly raw: net.Socket }
+
 export class OriginPool {
   readonly pool: Pool
   readonly headTimeoutMs: number
@@ -48,6 +52,7 @@ export class OriginPool {
   /** Connections made so far, those of second tries included. */
   dials = 0
   #tlsSession: Buffer | undefined
+  readonly #sockets = new WeakMap<Duplex, OriginSocket>()
   readonly #scheme: Scheme
 
   constructor(key: PoolKey, options: PoolOptions, secureContext: tls.SecureContext) {
@@ -66,6 +71,11 @@ export class OriginPool {
 
   destroy(): void {
     this.pool.destroy().catch(ignore)
+  }
+
+  /** Of a connection that left HTTP: undici gives back what it was given. */
+  socketOf(stream: Duplex): OriginSocket | null {
+    return this.#sockets.get(stream) ?? null
   }
 
   #createPool(connections: number): Pool {
@@ -100,7 +110,9 @@ export class OriginPool {
     const dialled = await this.#options.dial(this.permit)
     if (dialled.kind === 'failed') return dialled
     this.address = dialled.address
-    return this.#scheme === 'http' ? dialled : this.#secure(dialled)
+    const result = this.#scheme === 'http' ? dialled : await this.#secure(dialled)
+    if (result.kind === 'dialled') this.#sockets.set(result.socket, { stream: result.socket, raw: dialled.socket })
+    return result
   }
 
   #secure(dialled: Dialled): Promise<Dialled | Failure> {

@@ -21,6 +21,14 @@ export type Tunnel = {
   readonly cut: (how: 'cut' | 'idle') => void
 }
 
+/** What stands beneath the two, and who looks at what flows towards the client. */
+export type Beneath = {
+  /** The sockets that a cut resets: of TLS, those it runs over. */
+  readonly client: net.Socket
+  readonly origin: net.Socket
+  readonly onDown: (chunk: Buffer) => void
+}
+
 /**
  * Client to the left, origin to the right. `first` was read from the client already and goes first; `relayed` is told of
  * the bytes of each read.
@@ -30,10 +38,11 @@ export function joinTunnel(
   origin: net.Socket,
   first: Buffer,
   relayed: (bytes: number) => void,
+  beneath: Beneath = { client, origin, onDown: ignore },
 ): Tunnel {
   const { promise: done, resolve } = Promise.withResolvers<TunnelEnd>()
-  const readBefore = client.bytesRead - first.length
-  const writtenBefore = client.bytesWritten
+  let bytesUp = first.length
+  let bytesDown = 0
   let open = 2
   let end: TunnelEnd['how'] | null = null
 
@@ -41,10 +50,10 @@ export function joinTunnel(
     if (end !== null) return
     end = how
     if (how !== 'ended') {
-      resetSocket(client)
-      resetSocket(origin)
+      resetSocket(beneath.client)
+      resetSocket(beneath.origin)
     }
-    resolve({ bytesUp: client.bytesRead - readBefore, bytesDown: client.bytesWritten - writtenBefore, how })
+    resolve({ bytesUp, bytesDown, how })
   }
   const onClose = (socket: net.Socket, hadError: boolean): void => {
     open--
@@ -57,19 +66,28 @@ export function joinTunnel(
     socket.once('close', (hadError) => onClose(socket, hadError))
   }
   if (first.length > 0) origin.write(first)
-  relay(client, origin, relayed)
-  relay(origin, client, relayed)
-  return { done, bytes: () => client.bytesRead + client.bytesWritten, cut: close }
+  relay(client, origin, (chunk) => {
+    bytesUp += chunk.length
+    relayed(chunk.length)
+    return end === null
+  })
+  relay(origin, client, (chunk) => {
+    bytesDown += chunk.length
+    relayed(chunk.length)
+    beneath.onDown(chunk)
+    return end === null
+  })
+  return { done, bytes: () => bytesUp + bytesDown, cut: close }
 }
 
-/** What `pipe` does between sockets that are reset together, and a count. */
-function relay(from: net.Socket, to: net.Socket, relayed: (bytes: number) => void): void {
-  from.on('data', (chunk) => {
-    if (!to.write(chunk)) from.pause()
-    relayed(chunk.length)
+/** What `pipe` does between sockets that are reset together. `pass` sees each piece first, and says whether it may go on. */
+function relay(from: net.Socket, to: net.Socket, pass: (chunk: Buffer) => boolean): void {
+  from.on('data', (chunk: Buffer) => {
+    if (pass(chunk) && !to.write(chunk)) from.pause()
   })
   to.on('drain', () => from.resume())
-  from.once('end', () => to.end())
+  if (from.readableEnded) to.end()
+  else from.once('end', () => to.end())
   from.resume()
 }
 

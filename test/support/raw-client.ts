@@ -53,6 +53,14 @@ export class RawClient {
     return this.#buffer
   }
 
+  /** What comes from now on is somebody else's to read. Returns what came and belongs to no response. */
+  takeAll(): Buffer {
+    this.socket.removeListener('data', this.#onData)
+    const bytes = this.#buffer
+    this.#buffer = Buffer.alloc(0)
+    return bytes
+  }
+
   /** Each segment goes out on its own. Text is latin1. */
   async send(...segments: readonly (Buffer | string)[]): Promise<void> {
     for (const segment of segments) {
@@ -79,7 +87,8 @@ export class RawClient {
       const found = readResponse(this.#buffer, options.bodiless === true, this.#end !== null)
       if (found !== null) {
         this.#buffer = this.#buffer.subarray(found.length)
-        if (found.response.status >= 200) return { ...found.response, informational }
+        // RFC 9110 §15.2.2: behind a 101 stands another protocol.
+        if (found.response.status >= 200 || found.response.status === 101) return { ...found.response, informational }
         informational.push(found.response.status)
         continue
       }

@@ -39,6 +39,7 @@ function activeOf(isAllowed: (session: Session) => boolean = () => true): Active
   return {
     stillAllowed: isAllowed,
     check: () => undefined,
+    cut: () => undefined,
     interrupt: () => undefined,
     drained: () => undefined,
     leave: () => undefined,

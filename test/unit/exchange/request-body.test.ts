@@ -13,6 +13,7 @@ function bodyOf(whole: Buffer | null = null): { readonly body: RequestBody; read
     },
     resume: (of) => asked.push(of === body ? 'resume' : 'resume of another'),
     drop: (of) => asked.push(of === body ? 'drop' : 'drop of another'),
+    detach: () => Buffer.alloc(0),
   })
   return { body, asked }
 }

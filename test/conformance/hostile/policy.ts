@@ -2,7 +2,7 @@
 
 import { expect } from 'vitest'
 import type { WorldOptions } from '../../support/world.ts'
-import { type HostileCase, noTunnel, passed, refused, request, shown, variants } from './case.ts'
+import { type HostileCase, malformed, noTunnel, passed, refused, request, shown, variants } from './case.ts'
 
 /** Hosts of this section, each with one kind of rule. */
 export const policyRules: WorldOptions['rules'] = ({ http, https }) => {
@@ -62,6 +62,8 @@ const ambiguousPaths = [
 ] // prettier-ignore
 
 const get = request('GET')
+const webSocket =
+  'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n'
 
 export const policy: readonly HostileCase[] = [
   ...variants(
@@ -282,15 +284,38 @@ export const policy: readonly HostileCase[] = [
     send: request('HEAD'),
     expect: passed(({ requests }) => expect(requests[0]?.method).toBe('HEAD')),
   },
-  ...variants('POL-22w', ['methods.test', 'good.test'], (host) => ({
-    what: `a WebSocket handshake to ${host} is no GET (WS-02)`,
-    host,
-    send: request(
-      'GET',
-      'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n',
-    ),
-    expect: refused(403, 'method_not_allowed'),
-  })),
+  {
+    id: 'POL-22w',
+    what: 'a WebSocket handshake is no GET (WS-02)',
+    host: 'methods.test',
+    send: request('GET', webSocket),
+    expect: refused(403, 'method_not_allowed', 'closed'),
+  },
+  ...variants(
+    'WS-02',
+    [
+      webSocket.replace('Version: 13', 'Version: 12'),
+      webSocket.replace(/Sec-WebSocket-Version.*\r\n/, ''),
+      webSocket.replace(/Sec-WebSocket-Key.*\r\n/, ''),
+      webSocket.replace('==', ''),
+      `${webSocket}Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n`,
+      `${webSocket}Upgrade: h2c\r\n`,
+      `Upgrade: websocket\r\n${webSocket}`,
+      `${webSocket}Content-Length: 5\r\n`,
+      `${webSocket}Expect: 100-continue\r\n`,
+    ],
+    (lines) => ({
+      what: `a handshake that is none (${shown(lines)}), and a request behind it`,
+      send: request('GET', lines, 'GET /internal HTTP/1.1\r\nHost: good.test\r\n\r\n'),
+      expect: malformed,
+    }),
+  ),
+  {
+    id: 'WS-05',
+    what: 'a handshake that the origin answers with 200, and a request behind it that was meant as frames',
+    send: request('GET', webSocket, 'GET /internal HTTP/1.1\r\nHost: good.test\r\n\r\n'),
+    expect: { ...passed(({ requests }) => expect(requests[0]?.method).toBe('GET')), after: 'closed' },
+  },
   ...variants(
     'WS-03',
     [

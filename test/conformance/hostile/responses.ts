@@ -56,12 +56,12 @@ export const responses: readonly HostileCase[] = [
   },
   {
     id: 'RSP-04b',
-    what: 'a few 1xx before the answer',
+    what: 'a few 1xx before the answer, passed on',
     send: get,
     answer: says(
       `${'HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(3)}HTTP/1.1 102 Processing\r\n\r\n${ok}Content-Length: 0\r\n\r\n`,
     ),
-    expect: passed(),
+    expect: passed(({ responses }) => expect(responses[0]?.informational).toEqual([103, 103, 103, 102])),
   },
   ...variants('RSP-06', ['fin', 'reset'] as const, (end) => ({
     what: `a length that does not come true (${end})`,

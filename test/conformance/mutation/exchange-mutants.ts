@@ -186,11 +186,11 @@ export const exchangeMutants: readonly Mutant[] = [
   firstBytes({ without: 'the deadline of silence', from: '}, timeoutMs)', to: '}, 2 ** 30)', cases: 'RES-03' }),
 
   deliver({
-    without: 'the refusal of WebSocket',
-    from: "if (permit.head.method === 'WEBSOCKET')",
+    without: 'the refusal of handshakes that are none',
+    from: "if (handshake?.kind === 'problem')",
     to: "if (permit.head.path === '')",
     corpus: ['policy'],
-    cases: 'POL-22w',
+    cases: 'WS-02',
   }),
   deliver({
     without: 'the refusal to equip',

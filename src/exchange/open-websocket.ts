@@ -39,14 +39,13 @@ class OpenWebSocket implements Delivery {
   readonly #client: net.Socket
   readonly #tunnel: Tunnel
   readonly #frames: FrameWatch
-
   readonly #endOrigin: () => void
 
   constructor(client: net.Socket, tunnel: Tunnel, frames: FrameWatch, endOrigin: () => void) {
-    this.#endOrigin = endOrigin
     this.#client = client
     this.#tunnel = tunnel
     this.#frames = frames
+    this.#endOrigin = endOrigin
   }
 
   /** The client's side is closed: what it said last may still go out. */
@@ -72,8 +71,10 @@ function farewell(why: InterruptReason | null): Buffer {
     case 'idle':
       return closeFrame(1001, 'nothing was said for too long')
     case 'expired':
+      return closeFrame(1008, 'the session has expired')
     case 'narrowed':
+      return closeFrame(1008, 'the policy no longer allows it')
     case 'revoked':
-      return closeFrame(1008, `the session was ${why}`)
+      return closeFrame(1008, 'the session was revoked')
   }
 }

@@ -42,7 +42,7 @@ export type Switched = Omit<Forwarded, 'end' | 'started'> & {
 }
 
 /** What a request asks to switch to. */
-export type Upgrade = {
+type Upgrade = {
   readonly protocol: 'websocket'
   /** What is wrong with the origin's 101; null: nothing. */
   readonly problem: (fields: Fields) => string | null

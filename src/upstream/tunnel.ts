@@ -66,28 +66,32 @@ export function joinTunnel(
     socket.once('close', (hadError) => onClose(socket, hadError))
   }
   if (first.length > 0) origin.write(first)
-  relay(client, origin, (chunk) => {
+  const joined = (): boolean => end === null
+  relay(client, origin, joined, (chunk) => {
     bytesUp += chunk.length
     relayed(chunk.length)
-    return end === null
   })
-  relay(origin, client, (chunk) => {
+  relay(origin, client, joined, (chunk) => {
     bytesDown += chunk.length
     relayed(chunk.length)
     beneath.onDown(chunk)
-    return end === null
   })
   return { done, bytes: () => bytesUp + bytesDown, cut: close }
 }
 
-/** What `pipe` does between sockets that are reset together. `pass` sees each piece first, and says whether it may go on. */
-function relay(from: net.Socket, to: net.Socket, pass: (chunk: Buffer) => boolean): void {
+/** What `pipe` does between sockets that are reset together: after that nothing more is written. */
+function relay(from: net.Socket, to: net.Socket, joined: () => boolean, onPiece: (chunk: Buffer) => void): void {
   from.on('data', (chunk: Buffer) => {
-    if (pass(chunk) && !to.write(chunk)) from.pause()
+    if (!joined()) return
+    onPiece(chunk)
+    if (!to.write(chunk)) from.pause()
   })
   to.on('drain', () => from.resume())
-  if (from.readableEnded) to.end()
-  else from.once('end', () => to.end())
+  const end = (): void => {
+    if (joined()) to.end()
+  }
+  if (from.readableEnded) end()
+  else from.once('end', end)
   from.resume()
 }
 

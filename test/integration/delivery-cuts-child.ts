@@ -8,6 +8,9 @@ import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { RawClient } from '../support/raw-client.ts'
+import { type StrictRequest, valuesOf } from '../support/strict-http.ts'
+import { agree, frameOf } from '../support/websocket-peer.ts'
+import { handshake } from '../support/websocket-world.ts'
 import { createWorld, type World, type WorldSession } from '../support/world.ts'
 
 export type CutsReport = {
@@ -18,7 +21,8 @@ export type CutsReport = {
   readonly unrecorded: number
 }
 
-type Path = 'download' | 'plain' | 'tunnel' | 'upload'
+const paths = ['download', 'plain', 'tunnel', 'upload', 'websocket'] as const
+type Path = (typeof paths)[number]
 
 const rounds = 24
 const chunk = Buffer.alloc(65_536, 'x')
@@ -35,14 +39,12 @@ async function main(): Promise<void> {
     ],
     dns: { 'good.test': { a: ['127.0.0.1'] }, 'tunnel.test': { a: ['127.0.0.1'] } },
   })
-  for (const origin of [world.http, world.https]) origin.answer = (request, socket) => flood(socket, request.method)
+  for (const origin of [world.http, world.https]) origin.answer = (request, socket) => flood(socket, request)
   let served = 0
   const before = openSockets()
   for (let round = 0; round < rounds; round++) {
     const session = await world.newSession()
-    const clients = await Promise.all(
-      (['download', 'plain', 'tunnel', 'upload'] as const).map((path) => begin(world, session, path)),
-    )
+    const clients = await Promise.all(paths.map((path) => begin(world, session, path)))
     // Each round is cut at another moment, and not all in the same way.
     await delay(round % 7)
     if (round % 3 === 0) for (const client of clients) client.reset()
@@ -64,7 +66,7 @@ async function main(): Promise<void> {
     served,
     openSockets: openSockets() - before,
     openHolds,
-    unrecorded: rounds * 4 - world.records.length,
+    unrecorded: rounds * paths.length - world.records.length,
   }
   await world[Symbol.asyncDispose]()
   process.stdout.write(`${JSON.stringify(report)}\n`)
@@ -88,6 +90,10 @@ async function begin(world: World, session: WorldSession, path: Path): Promise<R
   if (path === 'upload') {
     await inside.send(`POST / HTTP/1.1\r\nHost: ${authority}\r\nTransfer-Encoding: chunked\r\n\r\n`)
     pump(inside)
+  } else if (path === 'websocket') {
+    await inside.send(`GET / HTTP/1.1\r\nHost: ${authority}\r\n${handshake}\r\n`)
+    await once(inside.socket, 'data')
+    pump(inside)
   } else {
     await inside.send(`GET / HTTP/1.1\r\nHost: ${authority}\r\n\r\n`)
     await once(inside.socket, 'data')
@@ -105,11 +111,16 @@ function pump(client: RawClient): void {
   write()
 }
 
-function flood(socket: Socket, method: string): void {
-  if (method !== 'GET') return
-  socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n')
+function flood(socket: Socket, request: StrictRequest): void {
+  if (request.method !== 'GET') return
+  const [key] = valuesOf(request, 'sec-websocket-key')
+  const frame = frameOf('binary', chunk, false)
+  socket.write(
+    key === undefined ? 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n' : Buffer.from(agree(request, key)),
+  )
   const write = (): void => {
-    while (socket.writable && socket.write('10000\r\n') && socket.write(chunk) && socket.write('\r\n'));
+    if (key !== undefined) while (socket.writable && socket.write(frame));
+    else while (socket.writable && socket.write('10000\r\n') && socket.write(chunk) && socket.write('\r\n'));
   }
   socket.on('drain', write)
   write()

@@ -178,7 +178,7 @@ export function serveWebSockets(on: RawOrigin, ca: TestCa | null): WebSocketOrig
       handshakes.push(request)
       const answer = Buffer.from(origin.answer(request, valuesOf(request, 'sec-websocket-key')[0] ?? ''))
       socket.write(answer)
-      if (!/^HTTP\/1\.1 101 /.test(answer.toString('latin1', 0, 16))) return
+      if (!answer.toString('latin1', 0, 16).startsWith('HTTP/1.1 101 ')) return
       socket.removeListener('data', onData)
       const peer = new WebSocketPeer(socket, { masks: false, early })
       peers.push(peer)

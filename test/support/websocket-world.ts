@@ -12,11 +12,17 @@ export const key = 'dGhlIHNhbXBsZSBub25jZQ=='
 export const upgrade = 'Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n'
 export const handshake = `${upgrade}Sec-WebSocket-Key: ${key}\r\nSec-WebSocket-Version: 13\r\n`
 
+/** Fields as lines in the order of the alphabet, without Host, which every place has its own of. */
+export function linesOf(fields: readonly (readonly [string, string])[]): readonly string[] {
+  const lines = fields.filter(([name]) => name !== 'host').map(([name, value]) => `${name}: ${value}`)
+  return lines.toSorted((one, other) => (one < other ? -1 : 1))
+}
+
 export type Reached = {
   readonly client: RawClient
   /** Beneath TLS, where there is TLS. */
   readonly outer: RawClient
-  readonly head: (lines: string, start?: string | undefined) => string
+  readonly head: (lines: string, start?: string) => string
 }
 
 /** A WebSocket that stands, from both ends. */

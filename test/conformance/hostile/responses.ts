@@ -63,6 +63,19 @@ export const responses: readonly HostileCase[] = [
     ),
     expect: passed(({ responses }) => expect(responses[0]?.informational).toEqual([103, 103, 103, 102])),
   },
+  ...variants(
+    'WS-02s',
+    ['Upgrade: websocket', 'Upgrade: websocket\r\nSec-WebSocket-Accept: x', 'Upgrade: h2c\r\nSec-WebSocket-Accept: x'],
+    (lines) => ({
+      what: `a handshake that is answered with a 101 which proves nothing (${shown(lines)})`,
+      send: request(
+        'GET',
+        'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n',
+      ),
+      answer: says(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n${lines}\r\n\r\n\x81\x01x`),
+      expect: broken,
+    }),
+  ),
   ...variants('RSP-06', ['fin', 'reset'] as const, (end) => ({
     what: `a length that does not come true (${end})`,
     send: get,

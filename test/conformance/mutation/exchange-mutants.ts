@@ -193,6 +193,13 @@ export const exchangeMutants: readonly Mutant[] = [
     cases: 'WS-02',
   }),
   deliver({
+    without: 'the proof of a switch',
+    from: 'problem: (fields) => switchProblem(handshake, fields)',
+    to: 'problem: () => null',
+    corpus: ['responses'],
+    cases: 'WS-02s',
+  }),
+  deliver({
     without: 'the refusal to equip',
     from: "if (equipped.kind === 'deny') return equipped",
     to: "if (equipped.kind === 'deny') return { kind: 'completed', status: 200 }",
@@ -232,8 +239,8 @@ export const exchangeMutants: readonly Mutant[] = [
   }),
   forward({
     without: 'the bound of 1xx',
-    from: 'if (this.#informational > informationalMax)',
-    to: 'if (this.#informational > 2 ** 30)',
+    from: 'this.#informational > informationalMax',
+    to: 'this.#informational > 2 ** 30',
     cases: 'RSP-04',
   }),
   forward({

@@ -409,14 +409,14 @@ export const netMutants: readonly Mutant[] = [
   }),
   back({
     without: 'fields that Connection of an answer names',
-    from: 'fields: nominated.length === 0 ? fields : withoutNominated(fields, nominated)',
-    to: 'fields',
+    from: 'nominated.length === 0',
+    to: 'nominated.length >= 0',
     cases: 'RSP-10',
   }),
   back({
     without: 'Content-Length whatever Connection says',
-    from: "lower === 'content-length' || !nominated",
-    to: '!nominated',
+    from: "name !== 'content-length' && nominated",
+    to: 'nominated',
     cases: 'RSP-11',
   }),
   back({ without: 'printable reason phrases', from: "text.replace(/[^ -~]/g, '?')", to: 'text', cases: 'RSP-12' }),

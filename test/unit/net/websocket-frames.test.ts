@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { closeFrame, FrameWatch } from '../../../src/net/websocket-frames.ts'
 import { frameOf } from '../../support/websocket-peer.ts'

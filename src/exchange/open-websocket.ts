@@ -26,7 +26,9 @@ export async function openWebSocket(rooms: Rooms, exchange: Exchange, { head, or
   const frames = new FrameWatch()
   const beneath = { client: raw, origin: origin.raw, onDown: (piece: Buffer) => frames.pass(piece) }
   const tunnel = joinTunnel(stream, origin.stream, early, rooms.relayed, beneath)
-  exchange.carry(new OpenWebSocket(stream, tunnel, frames, () => rooms.deadlines.lingerThenDestroy(origin.raw)))
+  exchange.carry(
+    new OpenWebSocket(stream, tunnel, frames, () => rooms.deadlines.lingerThenDestroy(origin.stream, origin.raw)),
+  )
   const end = await tunnel.done
   facts.bytesUp += end.bytesUp
   facts.bytesDown += end.bytesDown

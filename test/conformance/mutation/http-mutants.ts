@@ -534,7 +534,7 @@ export const httpMutants: readonly Mutant[] = [
   }),
   exchange({
     without: 'the deadline of origins',
-    from: 'this.#forwarding?.check(now)',
+    from: 'this.#delivery?.check(now)',
     to: '',
     corpus: ['upstream-faults.test.ts'],
     cases: 'never says',

@@ -93,7 +93,8 @@ function createPools({ limits, upstream }: Config, dial: Dial): PoolsBySession {
     handshakeTimeoutMs: limits.handshakeTimeoutMs,
     keepAliveMs: limits.originKeepAliveMs,
     headTimeoutMs: limits.originHeadTimeoutMs,
-    bodyIdleMs: limits.exchangeIdleMs,
+    // The exchange's own watch comes first, and says what happened; this one only holds should that be wanting.
+    bodyIdleMs: limits.exchangeIdleMs * 2,
     headBytesMax: limits.originHeadBytesMax,
     connectionsPerOriginMax: limits.connectionsPerOriginMax,
     poolsPerSessionMax: limits.poolsPerSessionMax,

@@ -7,7 +7,7 @@ import type { ServerResponse } from 'node:http'
 import { text } from 'node:stream/consumers'
 import type { SiteHandler } from './local-ca-origin.ts'
 
-export type ModelCall = {
+type ModelCall = {
   readonly path: string
   /** What came in the field that carries the key. */
   readonly key: string | undefined

@@ -142,6 +142,12 @@ export const processLimits = {
     default: 10_000,
     why: 'Decisions kept in memory for the API and the page, some 1 KiB each.',
   },
+  redactionsPerSession: {
+    to: 'redactionsPerSessionMax',
+    unit: 'count',
+    default: 10_000,
+    why: 'Places masked in the answers to one session, before it is ended. Some APIs say the key in every link of a list.',
+  },
   sessions: {
     to: 'sessionsMax',
     unit: 'count',

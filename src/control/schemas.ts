@@ -141,6 +141,7 @@ export const SessionView = Type.Object(
         denied: Type.Integer(),
         bytesUp: Type.Integer(),
         bytesDown: Type.Integer(),
+        redactions: Type.Integer({ description: 'Places masked in answers.' }),
         open: Type.Integer({ description: 'Connections open now.' }),
       },
       closed,

@@ -18,6 +18,19 @@ export type StripRules = {
   readonly cookies: boolean
   /** Places of the credential about to be applied, whatever they look like. */
   readonly owned: Owned
+  readonly answer: AnswerRules
+}
+
+/** What is searched for what was put on the request comes uncoded, and `whole` unless it may come in `parts` (decision 35). */
+export type AnswerRules = 'any' | 'parts' | 'whole'
+
+const asksForCodings = ['accept-encoding', 'connect-accept-encoding', 'grpc-accept-encoding']
+
+/** What asks for an answer of another kind. */
+const asksOtherwise: Readonly<Record<AnswerRules, ReadonlySet<string>>> = {
+  any: new Set(),
+  parts: new Set(asksForCodings),
+  whole: new Set([...asksForCodings, 'if-range', 'range']),
 }
 
 type Stripped = {
@@ -29,7 +42,7 @@ type Stripped = {
 /** Made once for each set of rules, used for every request. */
 export type Strip = (request: RequestHead) => Stripped
 
-export function createStrip({ credentials, cookies, owned }: StripRules): Strip {
+export function createStrip({ credentials, cookies, owned, answer }: StripRules): Strip {
   const ownFields = new Set(owned.fields.map(spelling))
   const ownParameters = new Set(owned.parameters.map(spelling))
   const isDoomedField = (name: string, spelled: string): boolean =>
@@ -42,13 +55,14 @@ export function createStrip({ credentials, cookies, owned }: StripRules): Strip 
       const spelled = spelling(name)
       const doomed = isDoomedField(name, spelled)
       if (doomed) drops.add(spelled)
-      return doomed
+      return doomed || asksOtherwise[answer].has(spelled)
     })
     return { forwarded, drops: [...drops] }
   })
   return (request) => {
     const { forwarded, drops } = kept.of(request.fields)
-    const head = outboundHead(request, forwarded)
+    const plain = outboundHead(request, forwarded)
+    const head = answer === 'any' ? plain : { ...plain, fields: [...plain.fields, 'Accept-Encoding', 'identity'] }
     if (request.query === null) return { head, drops }
     const parameters: string[] = []
     const stripped = withoutQueryParameters(head, (name) => {

@@ -12,17 +12,19 @@ import type { RequestPermit } from '../policy/decide-request.ts'
 import { type Deny, deny } from '../policy/decision.ts'
 import { matchesPattern } from '../policy/domain-pattern.ts'
 import { findPlaceholders, type FoundPlaceholder } from '../policy/find-placeholders.ts'
-import { createStrip, type Strip } from './client-credentials.ts'
+import { type AnswerRules, createStrip, type Strip } from './client-credentials.ts'
 import type { CredentialBook } from './credential-book.ts'
 import type { Credential } from './credential-schema.ts'
 import { findCrossSite } from './cross-site.ts'
 import type { Secret } from './secret.ts'
 
-type Equipped = {
+export type Equipped = {
   readonly kind: 'equipped'
   readonly head: OutboundHead
   /** Names of the credentials put on. */
   readonly used: readonly string[]
+  /** What was put on with them, and must not come back. */
+  readonly secrets: readonly Secret[]
   /** Names of the client's fields and parameters that stayed behind; never a value. */
   readonly drops: readonly string[]
 }
@@ -41,10 +43,10 @@ const nothingFound: readonly FoundPlaceholder[] = []
 
 /** Where no credential is put on: whether the client's own stay behind, and its cookies. */
 const bare = {
-  all: createStrip({ credentials: false, cookies: false, owned: nothingOwned }),
-  withoutCookies: createStrip({ credentials: false, cookies: true, owned: nothingOwned }),
-  withoutCredentials: createStrip({ credentials: true, cookies: false, owned: nothingOwned }),
-  withoutEither: createStrip({ credentials: true, cookies: true, owned: nothingOwned }),
+  all: createStrip({ credentials: false, cookies: false, owned: nothingOwned, answer: 'any' }),
+  withoutCookies: createStrip({ credentials: false, cookies: true, owned: nothingOwned, answer: 'any' }),
+  withoutCredentials: createStrip({ credentials: true, cookies: false, owned: nothingOwned, answer: 'any' }),
+  withoutEither: createStrip({ credentials: true, cookies: true, owned: nothingOwned, answer: 'any' }),
 }
 
 function bareStrip({ foreignCredentials, pinned }: RequestPermit): Strip {
@@ -53,27 +55,37 @@ function bareStrip({ foreignCredentials, pinned }: RequestPermit): Strip {
 }
 
 export function createEquip(book: CredentialBook): CredentialEquip {
-  const strips = new Map<Credential, Strip>()
-  const stripFor = (credential: Credential): Strip => {
-    const known = strips.get(credential)
+  const strips = {
+    any: new Map<Credential, Strip>(),
+    parts: new Map<Credential, Strip>(),
+    whole: new Map<Credential, Strip>(),
+  }
+  const stripFor = (credential: Credential, answer: AnswerRules): Strip => {
+    const known = strips[answer].get(credential)
     if (known !== undefined) return known
-    const made = createStrip({ credentials: true, cookies: true, owned: credential.presentation.owns })
-    strips.set(credential, made)
+    const made = createStrip({
+      credentials: true,
+      cookies: true,
+      owned: credential.presentation.owns,
+      answer,
+    })
+    strips[answer].set(credential, made)
     return made
   }
   const apply = (
     credential: Credential,
-    { head, rule }: RequestPermit,
+    { head, rule, ranges }: RequestPermit,
     sent: readonly FoundPlaceholder[],
     secret: Secret | null,
   ): Deny | Equipped => {
     if (secret === null)
       return deny('secret_unavailable', `the secret of ${credential.name} cannot be had`, rule?.id ?? null)
-    const stripped = stripFor(credential)(head)
+    const stripped = stripFor(credential, ranges ? 'parts' : 'whole')(head)
     return {
       kind: 'equipped',
       head: credential.presentation.apply(stripped.head, secret, sent),
       used: [credential.name],
+      secrets: [secret],
       drops: stripped.drops,
     }
   }
@@ -84,7 +96,7 @@ export function createEquip(book: CredentialBook): CredentialEquip {
     if (slot === null) {
       const [first] = sent
       if (first !== undefined) return deny('placeholder_elsewhere', placeOf(first), rule)
-      return { kind: 'equipped', ...bareStrip(permit)(permit.head), used: [] }
+      return { kind: 'equipped', ...bareStrip(permit)(permit.head), used: [], secrets: [] }
     }
     const name = session.credentials.get(slot)
     const credential = name === undefined ? undefined : book.get(name)
@@ -94,7 +106,7 @@ export function createEquip(book: CredentialBook): CredentialEquip {
       refuseUnasked(credential, permit.head, sent, session.placeholders.get(slot), rule)
     if (refused !== null) return refused
     if (credential.presentation.swaps && sent.length === 0)
-      return { kind: 'equipped', ...stripFor(credential)(permit.head), used: [] }
+      return { kind: 'equipped', ...stripFor(credential, 'any')(permit.head), used: [], secrets: [] }
     const secret = book.secretOf(credential.name)
     return secret instanceof Promise
       ? secret.then((value) => apply(credential, permit, sent, value))

@@ -1,10 +1,11 @@
 /**
  * Equip and deliver one judged request: the last rooms before the record.
  *
- * Promises: the secret is fetched only for a request already allowed; the address judged is the address dialled; nothing
- * is sent for a session that ended while we waited.
+ * Promises: the secret is fetched only for a request already allowed, and masked in what comes back; the address judged is
+ * the address dialled; nothing is sent for a session that ended while we waited.
  */
 
+import type { Equipped } from '../credentials/equip.ts'
 import { headBytes, type OutboundHead } from '../net/outbound-head.ts'
 import { decideAddress } from '../policy/decide-address.ts'
 import { type Handshake, parseHandshake, switchProblem, withHandshake } from '../net/websocket-handshake.ts'
@@ -18,6 +19,7 @@ import type { Exchange } from './exchange.ts'
 import type { Facts } from './facts.ts'
 import { openWebSocket } from './open-websocket.ts'
 import type { Outcome } from './outcome.ts'
+import { RedactingWriter } from './redacting-writer.ts'
 import type { Rooms } from './rooms.ts'
 import { andThen, type Soon } from './soon.ts'
 
@@ -46,9 +48,10 @@ export function deliver(
       const { scheme } = permit.head
       const key = { scheme, permit: address.permit, addresses: answer.key, policyVersion: session.policy.version }
       const pool = rooms.poolsOf(live).poolFor(key)
-      if (handshake === null) return send(rooms, exchange, permit, equipped.head, pool, null)
+      if (handshake === null) return send(rooms, exchange, live, permit, equipped, pool, null)
       const offer = offerOf(handshake, permit, equipped.used.length > 0)
-      return send(rooms, exchange, permit, withHandshake(equipped.head, offer), pool, offer)
+      const asked = { ...equipped, head: withHandshake(equipped.head, offer) }
+      return send(rooms, exchange, live, permit, asked, pool, offer)
     })
   })
 }
@@ -70,18 +73,31 @@ function offerOf(handshake: Handshake, { foreignCredentials }: RequestPermit, cr
 function send(
   rooms: Rooms,
   exchange: Exchange,
+  live: LiveSession,
   permit: RequestPermit,
-  head: OutboundHead,
+  { head, secrets }: Pick<Equipped, 'head' | 'secrets'>,
   pool: OriginPool,
   handshake: Handshake | null,
 ): Promise<Outcome> {
   return new Promise((resolve) => {
     const began = performance.now()
+    const onFailure = (): void => forwarding.abandon()
+    const redacting =
+      secrets.length === 0
+        ? null
+        : new RedactingWriter({
+            inner: exchange,
+            secrets,
+            method: permit.head.method,
+            parts: permit.ranges,
+            onMasked: (places) => countMasked(rooms, live, places),
+            onFailure,
+          })
     const forwarding = forward({
       pool,
       head,
       body: exchange.openBody(permit.head),
-      writer: exchange,
+      writer: redacting ?? exchange,
       relayed: rooms.relayed,
       cookies: permit.pinned && permit.foreignCredentials !== 'allow' ? 'strip' : 'pass',
       upgrade:
@@ -92,12 +108,16 @@ function send(
               problem: (fields) => switchProblem(handshake, fields),
               onSwitch: (switched) => {
                 note(exchange.facts, pool, head, began, switched)
-                resolve(openWebSocket(rooms, exchange, switched))
+                const said = redacting?.masked(switched.head) ?? switched.head
+                exchange.facts.redactions = redacting?.redactions ?? 0
+                resolve(openWebSocket(rooms, exchange, { ...switched, head: said }))
               },
             },
       onEnd: (forwarded) => {
         note(exchange.facts, pool, head, began, forwarded)
-        const { end } = forwarded
+        if (redacting !== null) exchange.facts.redactions = redacting.redactions
+        redacting?.close()
+        const end = redacting?.failure ?? forwarded.end
         resolve(
           end.kind === 'abandoned'
             ? { kind: 'abandoned', detail: 'the client left before the answer was complete' }
@@ -107,6 +127,12 @@ function send(
     })
     exchange.carry(forwarding)
   })
+}
+
+/** Whoever makes origins say the secret again and again is looking for a way to read it (decision 36). */
+function countMasked(rooms: Rooms, live: LiveSession, places: number): void {
+  live.counters.redactions += places
+  if (live.counters.redactions > rooms.limits.redactionsMax && !live.ended) rooms.endSession(live, 'echoes')
 }
 
 type Delivered = Pick<Forwarded, 'answeredAt' | 'bytesDown' | 'bytesUp' | 'sentAt'>

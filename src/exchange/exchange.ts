@@ -136,7 +136,7 @@ export class Exchange implements ActiveExchange, ResponseWriter {
     return this.#answer.write(piece)
   }
 
-  end(): void {
+  end(): undefined {
     this.#answer.end()
     if (this.#answer.last) this.connection.poisoned = true
   }

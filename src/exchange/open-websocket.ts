@@ -72,6 +72,8 @@ function farewell(why: InterruptReason | null): Buffer {
       return closeFrame(1001, 'the proxy ends')
     case 'idle':
       return closeFrame(1001, 'nothing was said for too long')
+    case 'echoes':
+      return closeFrame(1008, 'the secrets of the session came back too often')
     case 'expired':
       return closeFrame(1008, 'the session has expired')
     case 'narrowed':

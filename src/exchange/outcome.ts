@@ -21,6 +21,7 @@ export type Outcome =
 export type InterruptReason = CutReason | 'idle'
 
 const interruptions = {
+  echoes: 'origins sent its secrets back too often',
   expired: 'the session expired',
   idle: 'no byte moved for too long',
   narrowed: 'the policy no longer allows it',

@@ -197,6 +197,8 @@ function proxyStatusOf(code: keyof typeof failures): string {
       return 'http_protocol_error'
     case 'origin_timeout':
       return 'http_response_timeout'
+    case 'origin_unsearchable':
+      return 'http_response_content_coding'
     case 'tls_failed':
       return 'tls_protocol_error'
     case 'tls_untrusted':

@@ -4,7 +4,7 @@ import type { CredentialEquip } from '../credentials/equip.ts'
 import type { OwnEndpoint } from '../policy/decide-address.ts'
 import type { Decision } from '../policy/decision.ts'
 import type { Proof } from '../sessions/identify.ts'
-import type { LiveSession } from '../sessions/session.ts'
+import type { CutReason, LiveSession } from '../sessions/session.ts'
 import type { Intercept } from '../tls/intercept.ts'
 import type { Dial } from '../upstream/dial.ts'
 import type { SessionPools } from '../upstream/origin-pools.ts'
@@ -21,6 +21,8 @@ type WalkLimits = ConnectionLimits & {
   readonly firstBytesMs: number
   /** A tunnel in which no byte moves. */
   readonly tunnelIdleMs: number
+  /** Places masked in the answers to one session. */
+  readonly redactionsMax: number
 }
 
 export type Rooms = {
@@ -35,6 +37,8 @@ export type Rooms = {
   readonly isOwn: OwnEndpoint
   readonly dial: Dial
   readonly poolsOf: (session: LiveSession) => SessionPools
+  /** At once, with all that it holds open. */
+  readonly endSession: (session: LiveSession, why: CutReason) => void
   /** 8 Record. */
   readonly sink: RecordSink
   /** Milliseconds that the answer to a refusal waits, when it is one of a loop. */

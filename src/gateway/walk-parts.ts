@@ -127,6 +127,12 @@ function furnish({ config, world, sessions, leaves, loops, tunnels, streams }: W
       timeoutMs: limits.dnsTimeoutMs,
     }),
     isOwn: createOwnEndpoints(() => furniture.own),
+    endSession: ({ id }, why) => {
+      world.log.warn({ session: id, why }, 'session ended')
+      sessions.book
+        .revoke(id, why)
+        .catch((error: unknown) => world.log.error({ error, session: id }, 'session not forgotten'))
+    },
     sink: loops,
     loopDelayMs: (refused) => loops.delayMs(refused),
     trust: createClientTrust(),
@@ -137,6 +143,7 @@ function furnish({ config, world, sessions, leaves, loops, tunnels, streams }: W
       exchangeIdleMs: limits.exchangeIdleMs,
       firstBytesMs: limits.firstBytesTimeoutMs,
       tunnelIdleMs: limits.tunnelIdleMs,
+      redactionsMax: limits.redactionsPerSessionMax,
     },
     nextDecisionId: () => `d-${run}-${(++decisions).toString(36)}`,
     now: world.now,

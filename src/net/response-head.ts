@@ -25,7 +25,8 @@ export type ResponseHead = {
 
 /**
  * Fields as raw bytes, in pairs. `cookies` says whether Set-Cookie may pass: on a pinned host a cookie won with our
- * secret is itself a credential. Null when the status is none that a client could be sent.
+ * secret is itself a credential. Null when the status is none that a client could be sent, or the body is coded for the
+ * transfer in a way that nobody asked for (RFC 9112 §6.1): what follows is not what it says.
  */
 export function parseResponseHead(
   status: number,
@@ -46,7 +47,7 @@ export function parseInterimHead(
 ): ResponseHead | null {
   if (!Number.isInteger(status) || status < 100 || status > 199) return null
   const head = readHead(status, reason, raw, cookies)
-  return { ...head, fields: without(head.fields, (name) => name === 'content-length') }
+  return head === null ? null : { ...head, fields: without(head.fields, (name) => name === 'content-length') }
 }
 
 function readHead(
@@ -54,7 +55,7 @@ function readHead(
   reason: string,
   raw: readonly (Buffer | string)[],
   cookies: 'pass' | 'strip',
-): ResponseHead {
+): ResponseHead | null {
   const fields: string[] = []
   let nominated: readonly string[] = []
   let bytes = reason.length + 15
@@ -63,6 +64,7 @@ function readHead(
     const value = latin1(raw[i + 1])
     bytes += name.length + value.length + 4
     const lower = name.toLowerCase()
+    if (lower === 'transfer-encoding' && value.trim().toLowerCase() !== 'chunked') return null
     if (lower === 'connection') nominated = [...nominated, ...listTokens(value)]
     if (isHopByHop(lower) || neverReturned.has(lower) || lower.startsWith('x-egress-')) continue
     if (cookies === 'strip' && (lower === 'set-cookie' || lower === 'set-cookie2')) continue

@@ -23,6 +23,8 @@ class RequestPermit {
   /** The credential to put on, by name. */
   readonly credential: string | null
   readonly foreignCredentials: ForeignCredentials
+  /** Whether the answer to a request with a credential may be a part (decision 35). */
+  readonly ranges: boolean
   /** Cookies are an account too: on a pinned host they are stripped both ways. */
   readonly pinned: boolean
   /** Every list must hold every answer. Empty: public addresses only. */
@@ -33,6 +35,7 @@ class RequestPermit {
     this.rule = fields.rule
     this.credential = fields.credential
     this.foreignCredentials = fields.foreignCredentials
+    this.ranges = fields.ranges
     this.pinned = fields.pinned
     this.addresses = fields.addresses
     this.wouldDeny = fields.wouldDeny
@@ -63,7 +66,8 @@ export function decideRequest(grant: Grant, permit: HostPermit, head: RequestHea
     if (grant.mode === 'enforce') return refusal
     // Nothing is injected for what no rule allows, and a pinned host still takes no foreign account.
     const foreign = permit.pinned ? 'deny' : 'allow'
-    return finish(grant, permit, head, { rule: null, credential: null, foreign, addresses: [], wouldDeny: refusal })
+    const nothing = { rule: null, credential: null, ranges: false, addresses: [] }
+    return finish(grant, permit, head, { ...nothing, foreign, wouldDeny: refusal })
   }
 
   const names = new Set(matching.flatMap((rule) => (rule.credential === null ? [] : [rule.credential])))
@@ -78,6 +82,7 @@ export function decideRequest(grant: Grant, permit: HostPermit, head: RequestHea
     rule,
     credential,
     foreign: strictest(matching, permit.pinned),
+    ranges: matching.every((one) => one.credential === null || one.ranges),
     addresses,
     wouldDeny: null,
   })
@@ -87,6 +92,7 @@ type Found = {
   readonly rule: Rule | null
   readonly credential: string | null
   readonly foreign: ForeignCredentials
+  readonly ranges: boolean
   readonly addresses: readonly (readonly Cidr[])[]
   readonly wouldDeny: Deny | null
 }
@@ -107,6 +113,7 @@ function finish(grant: Grant, permit: HostPermit, head: RequestHead, found: Foun
       rule: found.rule,
       credential: found.credential,
       foreignCredentials: found.foreign,
+      ranges: found.ranges,
       pinned: permit.pinned,
       addresses: found.addresses,
       wouldDeny: found.wouldDeny,

@@ -42,6 +42,7 @@ export function parseRule(raw: RawRule, id: string, path: Path, issues: IssueLis
     tls: parseTls(raw['tls']),
     credential,
     foreignCredentials: parseForeign(raw['foreignCredentials']),
+    ranges: raw['ranges'] === true,
   }
   checkTogether(raw, rule, path, issues)
   return rule
@@ -182,12 +183,14 @@ function parseForeign(raw: unknown): ForeignCredentials | null {
 
 function checkTogether(raw: RawRule, rule: Rule, path: Path, issues: IssueList): void {
   if (rule.action === 'deny') {
-    for (const key of ['addresses', 'credential', 'foreignCredentials', 'tls', 'unsafeAnyHost']) {
+    for (const key of ['addresses', 'credential', 'foreignCredentials', 'ranges', 'tls', 'unsafeAnyHost']) {
       if (raw[key] !== undefined)
         issues.add([...path, key], 'a deny rule allows nothing, so it cannot say how', 'drop the line')
     }
     return
   }
+  if (rule.ranges && rule.credential === null)
+    issues.add([...path, 'ranges'], 'means something beside a credential only', 'drop the line: ranges pass anyway')
   if (rule.tls !== 'tunnel') return
   for (const key of ['methods', 'paths', 'query', 'credential', 'foreignCredentials']) {
     if (raw[key] === undefined || raw[key] === 'allow') continue

@@ -188,5 +188,6 @@ function ruleText(rule: Rule): string {
     rule.tls,
     rule.credential,
     rule.foreignCredentials,
+    rule.ranges,
   ])
 }

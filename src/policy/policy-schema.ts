@@ -57,6 +57,11 @@ const PolicyRule = Type.Object(
     tls: Type.Optional(Type.Enum(['auto', 'intercept', 'tunnel'])),
     credential: Type.Optional(Name),
     foreignCredentials: Type.Optional(Type.Enum(['allow', 'deny', 'strip'])),
+    ranges: Type.Optional(
+      Type.Boolean({
+        description: 'Default: false, an answer to a request with a credential comes whole. For storage hosts.',
+      }),
+    ),
     unsafeAnyHost: Type.Optional(Type.Boolean({ description: 'Needed beside host: "*".' })),
   },
   closed,

@@ -29,6 +29,8 @@ export type Rule = {
   readonly tls: TlsChoice
   readonly credential: string | null
   readonly foreignCredentials: ForeignCredentials | null
+  /** Whether answers may come in parts, though what is put on the request is then looked for in each part alone. */
+  readonly ranges: boolean
 }
 
 /** Section 7 of the product page; null: the default of the gateway. Bytes, milliseconds, counts. */

@@ -26,7 +26,7 @@ export function bookSession(stored: StoredSession, grant: Grant | null, kept: Bo
     current: snapshotOf(stored, grant ?? nothing),
     ended: false,
     open: new Set(),
-    counters: { allowed: 0, denied: 0, bytesUp: 0, bytesDown: 0 },
+    counters: { allowed: 0, denied: 0, bytesUp: 0, bytesDown: 0, redactions: 0 },
     stored,
     sources: sourcesOf(stored),
     unresolved: grant === null,

@@ -148,12 +148,12 @@ export class SessionBook {
   }
 
   /** Resolves when every connection of the session is cut and the store has forgotten it; false: there is none. */
-  async revoke(id: string): Promise<boolean> {
+  async revoke(id: string, why: CutReason = 'revoked'): Promise<boolean> {
     const session = this.#sessions.get(id)
     if (session === undefined) {
       if (!this.#unforgotten.has(id)) return false
     } else {
-      this.#end(session, 'revoked')
+      this.#end(session, why)
       if (session.kept === 'process') return true
     }
     await this.#inTurn(() => this.#forget(id))

@@ -20,7 +20,7 @@ export type Session = Grant & {
 }
 
 /** Why what a session holds open is cut. */
-export type CutReason = 'expired' | 'narrowed' | 'revoked'
+export type CutReason = 'echoes' | 'expired' | 'narrowed' | 'revoked'
 
 /** What a cut must reach: anything that holds bytes of a session open. */
 export type Cuttable = {
@@ -30,7 +30,7 @@ export type Cuttable = {
   readonly cut: (why: CutReason) => void
 }
 
-type SessionCounters = { allowed: number; denied: number; bytesUp: number; bytesDown: number }
+type SessionCounters = { allowed: number; denied: number; bytesUp: number; bytesDown: number; redactions: number }
 
 /** A session while it lives in this process: the present snapshot and everything that hangs on it. */
 export type LiveSession = {

@@ -14,6 +14,10 @@ export const failures = {
   origin_closed: { status: 502, says: 'the origin closed the connection before it answered' },
   origin_malformed: { status: 502, says: 'the origin answered with something that is not well-formed HTTP' },
   origin_timeout: { status: 504, says: 'the origin did not answer in time' },
+  origin_unsearchable: {
+    status: 502,
+    says: 'the origin answered in a form that cannot be searched for the credential that was put on the request',
+  },
   tls_failed: { status: 502, says: 'the TLS handshake with the origin failed' },
   tls_untrusted: { status: 502, says: "the origin's certificate could not be verified" },
 } as const satisfies Record<string, { readonly status: 502 | 504; readonly says: string }>

@@ -17,9 +17,11 @@ import type { OriginPool, OriginSocket } from './origin-pools.ts'
 export type ResponseWriter = {
   /** A 1xx that goes before it. */
   readonly interim: (head: ResponseHead) => void
+  /** Throws a `FailureError` where the answer may not pass. */
   readonly start: (head: ResponseHead) => void
   readonly write: (chunk: Buffer) => boolean
-  readonly end: () => void
+  /** A promise where something of what was written is still on its way; kept when it has gone on. */
+  readonly end: () => Promise<void> | undefined
   /** Cuts the client's connection so that what was sent cannot pass for complete. */
   readonly abort: () => void
   readonly onDrain: (listener: () => void) => void
@@ -152,10 +154,11 @@ class Forwarding implements Dispatcher.DispatchHandler, Forward {
     this.#answeredAt = performance.now()
     this.#bytesDown += head.bytes
     try {
+      // What the writer does not take (a coding that nobody can search) has not gone out either.
       this.#request.writer.start(head)
       this.#status = status
     } catch (error) {
-      controller.abort(new FailureError(failure('origin_malformed', error)))
+      controller.abort(new FailureError(failureOf(error, 'origin_malformed')))
     }
   }
 
@@ -185,8 +188,9 @@ class Forwarding implements Dispatcher.DispatchHandler, Forward {
   }
 
   onResponseEnd(): void {
-    this.#request.writer.end()
-    this.#finish({ kind: 'completed', status: this.#status })
+    const rest = this.#request.writer.end()
+    if (rest === undefined) this.#finish({ kind: 'completed', status: this.#status })
+    else void rest.then(() => this.#finish({ kind: 'completed', status: this.#status }))
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {

@@ -31,6 +31,7 @@ export function grantWith(changes: Partial<Rule>, placeholders: ReadonlyMap<stri
     tls: 'auto',
     credential: null,
     foreignCredentials: null,
+    ranges: false,
     ...changes,
   }
   const limits = {

@@ -71,7 +71,7 @@ describe('POST /v1/sessions', () => {
       sources: ['10.1.0.0/16'],
       refusal: 'inside',
       state: 'live',
-      counters: { allowed: 0, denied: 0, bytesUp: 0, bytesDown: 0, open: 0 },
+      counters: { allowed: 0, denied: 0, bytesUp: 0, bytesDown: 0, redactions: 0, open: 0 },
     })
   })
 

@@ -162,6 +162,7 @@ describe('a handshake with a credential', () => {
       `${agree(request, sent).toString().trimEnd()}\r\nSec-WebSocket-Protocol: chat\r\nSet-Cookie: won=1\r\n\r\n`
     const { client, origin, answer } = await sockets.open('tls', session, lines, 'key.test')
     expect(linesOf(asked()?.fields ?? [])).toEqual([
+      'accept-encoding: identity',
       `authorization: Bearer ${secret}`,
       'connection: upgrade',
       `sec-websocket-key: ${key}`,

@@ -7,6 +7,7 @@ import { exchangeMutants } from './exchange-mutants.ts'
 import { httpMutants } from './http-mutants.ts'
 import { netMutants } from './net-mutants.ts'
 import { policyMutants } from './policy-mutants.ts'
+import { redactMutants } from './redact-mutants.ts'
 
 export type Mutant = {
   /** Below `src`. */
@@ -24,4 +25,10 @@ export type Mutant = {
   readonly unit?: string
 }
 
-export const mutants: readonly Mutant[] = [...netMutants, ...policyMutants, ...httpMutants, ...exchangeMutants]
+export const mutants: readonly Mutant[] = [
+  ...netMutants,
+  ...policyMutants,
+  ...httpMutants,
+  ...exchangeMutants,
+  ...redactMutants,
+]

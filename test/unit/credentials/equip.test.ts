@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { CredentialBook } from '../../../src/credentials/credential-book.ts'
 import { parseCredentials } from '../../../src/credentials/credential-schema.ts'
 import { createEquip } from '../../../src/credentials/equip.ts'
+import type { Secret } from '../../../src/credentials/secret.ts'
 import { parseRequestHead } from '../../../src/net/request-head.ts'
 import { decideHost } from '../../../src/policy/decide-host.ts'
 import { decideRequest } from '../../../src/policy/decide-request.ts'
@@ -51,10 +52,11 @@ describe('with a credential', () => {
         method: 'GET',
         target: '/v1?a=1',
         host: 'api.good.test',
-        fields: ['Authorization', `Bearer ${secretText}`],
+        fields: ['Accept-Encoding', 'identity', 'Authorization', `Bearer ${secretText}`],
         body: { kind: 'none' },
       },
       used: ['account'],
+      secrets: [expect.toSatisfy((secret: Secret) => secret.reveal() === secretText)],
       drops: [],
     })
   })
@@ -120,9 +122,29 @@ describe('with a credential', () => {
       { ...filled, placeholders },
     )
     if (equipped.kind === 'deny') throw new Error(equipped.detail)
-    expect(equipped.head.fields).toEqual(['Accept', 'text/html', 'Authorization', `Bearer ${secretText}`])
+    const asked = ['Accept', 'text/html', 'Accept-Encoding', 'identity']
+    expect(equipped.head.fields).toEqual([...asked, 'Authorization', `Bearer ${secretText}`])
     expect(equipped.head.target).toBe('/v1')
     expect(equipped.drops).toEqual(['x-api-key', 'cookie', '?key'])
+  })
+
+  test('the answer is asked for whole and uncoded, so that it can be searched, however that was spelled', async () => {
+    const { equip } = bench()
+    const codings = ['Accept-Encoding', 'gzip', 'accept_encoding', 'br', 'grpc-accept-encoding', 'gzip']
+    const ranges = ['Range', 'bytes=0-9', 'If-Range', '"a"', 'if_range', '"b"']
+    const equipped = await equip(allowed(grant, requestHead([...codings, ...ranges], '')), filled)
+    if (equipped.kind === 'deny') throw new Error(equipped.detail)
+    expect(equipped.head.fields).toEqual(['Accept-Encoding', 'identity', 'Authorization', `Bearer ${secretText}`])
+  })
+
+  test('or in parts, where the rule says so', async () => {
+    const { equip } = bench()
+    const fields = ['Range', 'bytes=0-9', 'Accept-Encoding', 'gzip', 'If-Range', '"a"']
+    const asked = allowed(grantWith({ credential: 'slot', ranges: true }), requestHead(fields, ''))
+    const equipped = await equip(asked, filled)
+    if (equipped.kind === 'deny') throw new Error(equipped.detail)
+    const kept = ['Range', 'bytes=0-9', 'If-Range', '"a"', 'Accept-Encoding', 'identity']
+    expect(equipped.head.fields).toEqual([...kept, 'Authorization', `Bearer ${secretText}`])
   })
 
   test('a short secret is refused unless the entry takes it', async () => {
@@ -157,7 +179,16 @@ async function sent(
   const equipped = await equip(allowed(grantWith(rule, placeholders), head), { credentials, placeholders })
   for (const one of [own, other]) expect(JSON.stringify(equipped)).not.toContain(one)
   if (equipped.kind === 'deny') return { reason: equipped.reason, place: equipped.detail, reads: world.reads }
-  return { used: equipped.used, fields: equipped.head.fields, target: equipped.head.target, reads: world.reads }
+  const { used, secrets, head: outbound } = equipped
+  expect(secrets.map((secret) => secret.reveal())).toEqual(used.map(() => secretText))
+  return { used, fields: beforeCodings(outbound.fields, used), target: outbound.target, reads: world.reads }
+}
+
+/** Fields without the one that we add where a credential was put on. */
+function beforeCodings(fields: readonly string[], used: readonly string[]): readonly string[] {
+  const at = fields.findIndex((text, i) => text === 'Accept-Encoding' && fields[i + 1] === 'identity')
+  expect(at >= 0).toBe(used.length > 0)
+  return at < 0 ? fields : fields.toSpliced(at, 2)
 }
 
 describe('a kind that swaps', () => {
@@ -187,6 +218,11 @@ describe('a kind that swaps', () => {
     expect(await sent(swap, ['Accept', 'a', 'Sec-Fetch-Site', 'cross-site'])).toMatchObject({ used: [], reads: 0 })
     const strip = { credential: 'slot', foreignCredentials: 'strip' } as const
     expect(await sent(swap, ['Accept', 'a', 'x_key', 'theirs'], 'a=1&auth=theirs', strip)).toEqual(bare)
+  })
+
+  test('and its answer is searched for nothing, so it may come in parts and coded', async () => {
+    const fields = ['Accept-Encoding', 'gzip', 'Range', 'bytes=0-9']
+    expect(await sent(swap, fields)).toEqual({ used: [], fields, target: '/v1', reads: 0 })
   })
 
   test('unless the placeholder is required', async () => {

@@ -40,7 +40,7 @@ export function liveOf(current: Session): LiveSession {
     current,
     ended: false,
     open: new Set(),
-    counters: { allowed: 0, denied: 0, bytesUp: 0, bytesDown: 0 },
+    counters: { allowed: 0, denied: 0, bytesUp: 0, bytesDown: 0, redactions: 0 },
   }
 }
 

@@ -24,7 +24,7 @@ describe('what the origin said does not come back when it is', () => {
     'X-Egress-Whatever',
   ])('%s, in any case', (name) => {
     for (const spelled of [name, name.toLowerCase(), name.toUpperCase()])
-      expect(fieldsOf(['Server', 'x', spelled, 'value', 'ETag', '"1"']), spelled).toEqual([
+      expect(fieldsOf(['Server', 'x', spelled, 'chunked', 'ETag', '"1"']), spelled).toEqual([
         'Server',
         'x',
         'ETag',
@@ -93,5 +93,18 @@ describe('a reason phrase', () => {
     ['a\r\nX: y', 'a??X: y'],
   ])('%j is shown as %j', (text, shown) => {
     expect(printable(text)).toBe(shown)
+  })
+})
+
+describe('a body coded for the transfer', () => {
+  it.each(['gzip, chunked', 'gzip', 'chunked, gzip', 'chunked, chunked', 'identity', ''])(
+    '%j is no answer',
+    (value) => {
+      expect(parseResponseHead(200, 'OK', ['Transfer-Encoding', value], 'pass')).toBeNull()
+    },
+  )
+
+  it.each(['chunked', 'Chunked', ' chunked '])('%j is what we undo', (value) => {
+    expect(parseResponseHead(200, 'OK', ['Transfer-Encoding', value], 'pass')?.fields).toEqual([])
   })
 })

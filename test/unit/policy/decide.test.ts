@@ -126,6 +126,18 @@ describe('a request', () => {
     ])
   })
 
+  it('may be answered in parts where every rule that gives it the credential says so', () => {
+    const ranged = grant([
+      { host: 'api.test', credential: 'key', ranges: true },
+      { host: 'api.test', methods: ['POST'] },
+      { host: 'api.test', paths: ['/whole'], credential: 'key' },
+    ])
+    expect(permitOf(ask(ranged, { path: '/x' })).ranges).toBe(true)
+    expect(permitOf(ask(ranged, { path: '/x', method: 'POST' })).ranges).toBe(true)
+    expect(permitOf(ask(ranged, { path: '/whole' })).ranges).toBe(false)
+    expect(permitOf(ask(given, { method: 'POST', path: '/v1/messages' })).ranges).toBe(false)
+  })
+
   it.each<[Asked, string]>([
     [{ method: 'GET', path: '/v1/messages' }, 'method_not_allowed'],
     [{ method: 'POST', path: '/v1/files' }, 'path_not_allowed'],

@@ -34,7 +34,22 @@ describe('a policy', () => {
       tls: 'auto',
       credential: null,
       foreignCredentials: null,
+      ranges: false,
     })
+  })
+
+  it('takes ranges beside a credential, and nowhere else', () => {
+    expect(parsed({ rules: [{ host: 'a.test', credential: 'c', ranges: true }] }).rules[0]?.ranges).toBe(true)
+    const rules = [
+      { host: 'a.test', ranges: true },
+      { host: 'a.test', action: 'deny', ranges: true },
+      { host: 'a.test', credential: 'c', ranges: 'yes' },
+    ]
+    expect(pathsOf({ version: 1, name: 'p', rules }).sort()).toEqual([
+      'rules[0].ranges',
+      'rules[1].ranges',
+      'rules[2].ranges',
+    ])
   })
 
   it('tells all its problems at once', () => {

@@ -30,8 +30,8 @@ const held = (row: Row): Mutant => ({
 export const redactMutants: readonly Mutant[] = [
   writing({
     without: 'the search of the head',
-    from: 'if (this.#headRedactions === 0) return head',
-    to: 'if (this.#headRedactions >= 0) return head',
+    from: 'if (redactions === 0) return head',
+    to: 'if (redactions >= 0) return head',
     corpus: [answers],
     cases: 'in a head',
   }),
@@ -41,6 +41,19 @@ export const redactMutants: readonly Mutant[] = [
     to: '',
     corpus: [answers],
     cases: 'in a head',
+  }),
+  writing({
+    without: 'the search of heads before the answer',
+    from: 'this.#options.inner.interim(this.masked(head))',
+    to: 'this.#options.inner.interim(head)',
+    corpus: [kinds],
+    cases: 'heads before',
+  }),
+  deliver({
+    without: 'the search of the head of a switch',
+    from: 'redacting?.masked(switched.head) ?? switched.head',
+    to: 'switched.head',
+    cases: 'WebSocket',
   }),
   writing({
     without: 'the undoing of codings',

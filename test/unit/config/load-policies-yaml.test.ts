@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseYaml } from '../../../src/config/yaml.ts'
+import { cpuMs } from '../../support/cpu-ms.ts'
 
 function messages(text: string): string[] {
   const found = parseYaml(text, 'f.yaml')
@@ -32,15 +33,15 @@ const bombs: readonly (readonly [string, string])[] = [
 describe('YAML', () => {
   it.each(bombs)('refuses %s fast', (_, text) => {
     parseYaml('a: 1', 'warm')
-    const before = performance.now()
+    const before = cpuMs()
     expect(messages(text).length).toBeGreaterThan(0)
-    expect(performance.now() - before).toBeLessThan(500)
+    expect(cpuMs() - before).toBeLessThan(500)
   })
 
   it('takes a map of fifty thousand keys in linear time', () => {
-    const before = performance.now()
+    const before = cpuMs()
     expect(messages(Array.from({ length: 50_000 }, (_, i) => `k${i}: 1\n`).join(''))).toEqual([])
-    expect(performance.now() - before).toBeLessThan(5000)
+    expect(cpuMs() - before).toBeLessThan(5000)
   })
 
   it.each([

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { Masker, maskText } from '../../../src/credentials/redact/masker.ts'
 import { parseSecret, type Secret } from '../../../src/credentials/secret.ts'
 import { maskedBy, renderings } from './masker-model.ts'
+import { cpuMs } from '../../support/cpu-ms.ts'
 
 const text = 'sk-ant-api03-Zq/7+x_9=&<"\'>%41\\u0041b'
 
@@ -235,11 +236,11 @@ it('costs time by the byte, whatever repeats', () => {
   const value = `${'a'.repeat(4000)}b`
   const nearly = Buffer.from('a'.repeat(4_000_000))
   const masker = new Masker([secretOf(value)])
-  const began = performance.now()
+  const began = cpuMs()
   for (let i = 0; i < nearly.length; i += 65_536) masker.push(nearly.subarray(i, i + 65_536))
   masker.finish()
   // Comparing at each position anew would take a thousand times as long.
-  expect(performance.now() - began).toBeLessThan(5000)
+  expect(cpuMs() - began).toBeLessThan(5000)
   expect(masker.redactions).toBe(0)
 })
 

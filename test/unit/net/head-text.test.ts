@@ -2,6 +2,7 @@ import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { canBecomeHead, HeadTexts } from '../../../src/net/head-text.ts'
 import type { RawHead } from '../../../src/net/request-head.ts'
+import { cpuMs } from '../../support/cpu-ms.ts'
 
 function parse(text: string): ReturnType<HeadTexts['parse']> {
   return new HeadTexts().parse(text)
@@ -125,9 +126,9 @@ describe('field lines', () => {
   })
 
   it('of a value that is a long run of blanks are read in no time', () => {
-    const began = performance.now()
+    const began = cpuMs()
     expect(headOf(parse(`${line}A: ${' \t'.repeat(50_000)}b\r\n`)).fields).toEqual(['A', 'b'])
-    expect(performance.now() - began).toBeLessThan(500)
+    expect(cpuMs() - began).toBeLessThan(500)
   })
 })
 

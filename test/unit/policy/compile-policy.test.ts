@@ -9,6 +9,7 @@ import {
   type PolicySource,
 } from '../../../src/policy/parse-policy.ts'
 import { Policy } from '../../../src/policy/policy.ts'
+import { cpuMs } from '../../support/cpu-ms.ts'
 
 function source(name: string, body: object): PolicySource {
   const at: PlaceOf = () => ({ file: `${name}.yaml`, line: 1, column: 1 })
@@ -207,9 +208,9 @@ describe('rules together', () => {
       host: `${i % 2 ? '*.' : ''}h${i}.example.org`,
       methods: ['GET'],
     }))
-    const before = performance.now()
+    const before = cpuMs()
     const policy = policyOf(compiled({ rules: [...rules, { host: 'tunnel.example.org', tls: 'tunnel' }] }))
-    expect(performance.now() - before).toBeLessThan(8000)
+    expect(cpuMs() - before).toBeLessThan(8000)
     expect(policy.rules).toHaveLength(100_001)
   })
 

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parsePathPattern, readingsOf } from '../../../src/policy/path-pattern.ts'
+import { cpuMs } from '../../support/cpu-ms.ts'
 
 function matches(text: string, path: string): boolean {
   const pattern = parsePathPattern(text)
@@ -81,9 +82,9 @@ describe('a path pattern', () => {
   })
 
   it('takes no time over stars that do not match', () => {
-    const before = performance.now()
+    const before = cpuMs()
     expect(matches(`/${'*a'.repeat(20)}`, `/${'a'.repeat(2000)}b`)).toBe(false)
-    expect(performance.now() - before).toBeLessThan(500)
+    expect(cpuMs() - before).toBeLessThan(500)
   })
 })
 

@@ -81,6 +81,7 @@ function send(
 ): Promise<Outcome> {
   return new Promise((resolve) => {
     const began = performance.now()
+    const onMasked = (places: number): void => countMasked(rooms, live, places)
     const onFailure = (): void => forwarding.abandon()
     const redacting =
       secrets.length === 0
@@ -90,7 +91,7 @@ function send(
             secrets,
             method: permit.head.method,
             parts: permit.ranges,
-            onMasked: (places) => countMasked(rooms, live, places),
+            onMasked,
             onFailure,
           })
     const forwarding = forward({
@@ -110,7 +111,9 @@ function send(
                 note(exchange.facts, pool, head, began, switched)
                 const said = redacting?.masked(switched.head) ?? switched.head
                 exchange.facts.redactions = redacting?.redactions ?? 0
-                resolve(openWebSocket(rooms, exchange, { ...switched, head: said }))
+                if (exchange.facts.redactions > 0) onMasked(exchange.facts.redactions)
+                const search = redacting === null ? null : { secrets, onMasked }
+                resolve(openWebSocket(rooms, exchange, { ...switched, head: said }, search))
               },
             },
       onEnd: (forwarded) => {

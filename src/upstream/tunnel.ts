@@ -21,12 +21,13 @@ export type Tunnel = {
   readonly cut: (how: 'cut' | 'idle') => void
 }
 
-/** What stands beneath the two, and who looks at what flows towards the client. */
+/** What stands beneath the two, and what becomes of what flows towards the client. */
 export type Beneath = {
   /** The sockets that a cut resets: of TLS, those it runs over. */
   readonly client: net.Socket
   readonly origin: net.Socket
-  readonly onDown: (chunk: Buffer) => void
+  /** Returns what goes on instead. */
+  readonly passDown: (chunk: Buffer) => Buffer
 }
 
 /**
@@ -38,7 +39,7 @@ export function joinTunnel(
   origin: net.Socket,
   first: Buffer,
   relayed: (bytes: number) => void,
-  beneath: Beneath = { client, origin, onDown: ignore },
+  beneath: Beneath = { client, origin, passDown: asIs },
 ): Tunnel {
   const { promise: done, resolve } = Promise.withResolvers<TunnelEnd>()
   let bytesUp = first.length
@@ -70,21 +71,22 @@ export function joinTunnel(
   relay(client, origin, joined, (chunk) => {
     bytesUp += chunk.length
     relayed(chunk.length)
+    return chunk
   })
   relay(origin, client, joined, (chunk) => {
     bytesDown += chunk.length
     relayed(chunk.length)
-    beneath.onDown(chunk)
+    return beneath.passDown(chunk)
   })
   return { done, bytes: () => bytesUp + bytesDown, cut: close }
 }
 
 /** What `pipe` does between sockets that are reset together: after that nothing more is written. */
-function relay(from: net.Socket, to: net.Socket, joined: () => boolean, onPiece: (chunk: Buffer) => void): void {
+function relay(from: net.Socket, to: net.Socket, joined: () => boolean, pass: (chunk: Buffer) => Buffer): void {
   from.on('data', (chunk: Buffer) => {
     if (!joined()) return
-    onPiece(chunk)
-    if (!to.write(chunk)) from.pause()
+    const bytes = pass(chunk)
+    if (joined() && bytes.length > 0 && !to.write(bytes)) from.pause()
   })
   to.on('drain', () => from.resume())
   const end = (): void => {
@@ -93,6 +95,10 @@ function relay(from: net.Socket, to: net.Socket, joined: () => boolean, onPiece:
   if (from.readableEnded) end()
   else from.once('end', end)
   from.resume()
+}
+
+function asIs(chunk: Buffer): Buffer {
+  return chunk
 }
 
 /** The close event that follows says it; without a listener the process would end. */

@@ -8,6 +8,7 @@ import { httpMutants } from './http-mutants.ts'
 import { netMutants } from './net-mutants.ts'
 import { policyMutants } from './policy-mutants.ts'
 import { redactMutants } from './redact-mutants.ts'
+import { webSocketMutants } from './websocket-mutants.ts'
 
 export type Mutant = {
   /** Below `src`. */
@@ -31,4 +32,5 @@ export const mutants: readonly Mutant[] = [
   ...httpMutants,
   ...exchangeMutants,
   ...redactMutants,
+  ...webSocketMutants,
 ]

@@ -1,5 +1,6 @@
 import net from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type ProcessLimitKey, parseProcessLimit, processLimits } from '../../../src/config/process-limits.ts'
 import { type ActiveExchange, Connection, type ConnectionStart } from '../../../src/exchange/connection.ts'
 import type { Session } from '../../../src/sessions/session.ts'
 import { authorityOf, liveOf, sessionOf } from './fixture.ts'
@@ -134,6 +135,22 @@ describe('an exchange', () => {
     expect(socket.destroyed).toBe(false)
     connection.check(later(1400))
     expect([socket.destroyed, connection.cutWhy]).toEqual([true, 'idle'])
+  })
+
+  it.each<ProcessLimitKey>(['exchangeIdleTimeout', 'originHeadTimeout', 'tunnelIdleTimeout'])(
+    'may be silent for ten minutes where nobody says otherwise: %s',
+    (key) => expect(parseProcessLimit(key, processLimits[key].default)).toBeGreaterThanOrEqual(600_000),
+  )
+
+  it('that is silent for ten minutes lives by the limits of the gateway, and not for an hour', () => {
+    const exchangeIdleMs = Number(parseProcessLimit('exchangeIdleTimeout', processLimits.exchangeIdleTimeout.default))
+    const connection = connectionOf({ limits: { ...limits, exchangeIdleMs } })
+    connection.begin(activeOf())
+    connection.check(later(0))
+    for (let minutes = 1; minutes <= 10; minutes++) connection.check(later(minutes * 60_000))
+    expect(connection.cutWhy).toBeNull()
+    connection.check(later(3_600_000))
+    expect(connection.cutWhy).toBe('idle')
   })
 
   it('ends soon when the client has said its last word and nothing moves', () => {

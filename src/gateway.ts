@@ -10,6 +10,7 @@ import { loadPolicyFolder, loadPresets, watchPolicies } from './config/load-poli
 import { DenialLoops } from './exchange/denial-loops.ts'
 import type { RecordSink } from './exchange/record.ts'
 import { type GatewayControl, startControl } from './gateway/control-parts.ts'
+import { createOwnRequests } from './gateway/own-requests.ts'
 import { type GatewaySessions, openSessions } from './gateway/session-parts.ts'
 import { createTelemetry, type GatewayTelemetry } from './gateway/telemetry-parts.ts'
 import { startWalk } from './gateway/walk-parts.ts'
@@ -87,7 +88,10 @@ async function build(
   })
   undo.push(() => leaves.close())
 
-  const sessions = await openSessions(config, world, (credentials) => loadPolicies(config, credentials))
+  const ownRequests = createOwnRequests(config)
+  await ownRequests.findVaults()
+  const network = { ask: ownRequests.ask, epochMs: world.now }
+  const sessions = await openSessions(config, world, network, (credentials) => loadPolicies(config, credentials))
   undo.push(() => sessions.close())
   const { policies } = sessions
 
@@ -106,6 +110,7 @@ async function build(
     loops,
     tunnels: state.tunnels,
     streams: state.streams,
+    own: ownRequests.vaults,
   })
   undo.push(() => walk.close())
   const control = await startControl({

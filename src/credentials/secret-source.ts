@@ -6,6 +6,7 @@
  */
 
 import type { TObject } from 'typebox'
+import type { HttpsPlace, OwnNetwork } from './own-request.ts'
 import type { Secret, SecretRules } from './secret.ts'
 import type { Parsed } from './shape-problems.ts'
 
@@ -14,6 +15,8 @@ export type SecretSource = {
   readonly read: () => Promise<Secret | null> | Secret | null
   /** For the operator, after the last read; null when it gave a secret. */
   readonly problem: () => string | null
+  /** For a source that keeps what it fetched: an origin did not take the value, so it is fetched again, once. */
+  readonly refused?: () => void
   readonly close: () => void
 }
 
@@ -22,6 +25,8 @@ export type SecretWorld = {
   readonly variable: (name: string) => string | undefined
   /** Milliseconds, never backwards. */
   readonly now: () => number
+  /** Absent where no secret will be read. */
+  readonly network?: OwnNetwork
 }
 
 export type SecretSourceKind<Spec> = {
@@ -33,6 +38,8 @@ export type SecretSourceKind<Spec> = {
   readonly parse: (raw: unknown) => Parsed<Spec>
   /** Names of the gateway's variables that hold a secret: no child of ours gets them. */
   readonly variables: (spec: Spec) => readonly string[]
+  /** Where secrets are kept, and no sandbox may get to. */
+  readonly vault?: (spec: Spec) => HttpsPlace
   readonly open: (spec: Spec, rules: SecretRules, world: SecretWorld) => SecretSource
 }
 
@@ -40,6 +47,7 @@ export type SecretSourceKind<Spec> = {
 export type SecretReference = {
   readonly source: string
   readonly variables: readonly string[]
+  readonly vault: HttpsPlace | null
   readonly open: (rules: SecretRules, world: SecretWorld) => SecretSource
 }
 
@@ -63,6 +71,7 @@ export function sealSource<Spec>(kind: SecretSourceKind<Spec>): AnySecretSourceK
         spec: {
           source: kind.key,
           variables: kind.variables(spec),
+          vault: kind.vault?.(spec) ?? null,
           open: (rules, world) => kind.open(spec, rules, world),
         },
       }

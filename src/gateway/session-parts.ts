@@ -8,6 +8,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Config } from '../config/config-schema.ts'
 import { CredentialBook } from '../credentials/credential-book.ts'
+import type { OwnNetwork } from '../credentials/own-request.ts'
 import { Policy, type Grant } from '../policy/policy.ts'
 import type { PolicyBook } from '../policy/policy-book.ts'
 import { SessionBook, type StaticSession } from '../sessions/session-book.ts'
@@ -32,6 +33,7 @@ const sweepMs = 1000
 export async function openSessions(
   config: Config,
   world: GatewayWorld,
+  network: OwnNetwork,
   loadPolicies: (credentials: ReturnType<CredentialBook['hosts']>) => Promise<PolicyBook>,
 ): Promise<GatewaySessions> {
   const warn = (message: string): void => world.log.warn({}, message)
@@ -39,7 +41,7 @@ export async function openSessions(
   const credentials = new CredentialBook({
     credentials: config.credentials,
     placeholderKey: deriveKey(stateKey, 'placeholders'),
-    world: { variable: world.variable, now: () => performance.now() },
+    world: { variable: world.variable, now: () => performance.now(), network },
     log: warn,
   })
   const policies = await loadPolicies(credentials.hosts())

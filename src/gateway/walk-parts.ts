@@ -18,10 +18,9 @@ import { createIntercept } from '../tls/intercept.ts'
 import type { LeafCache } from '../tls/leaf-cache.ts'
 import { upstreamRoots } from '../tls/upstream-roots.ts'
 import { createDial, type Dial } from '../upstream/dial.ts'
-import { createHostsFile } from '../upstream/hosts-file.ts'
 import { createOwnEndpoints, type Endpoint } from '../upstream/own-endpoints.ts'
-import { createResolve } from '../upstream/resolve.ts'
 import { createYoungGarbage } from '../upstream/young-garbage.ts'
+import { createResolverOf } from './own-requests.ts'
 import type { GatewaySessions } from './session-parts.ts'
 import { createPoolsBySession, type PoolsBySession } from './session-pools.ts'
 
@@ -41,6 +40,8 @@ export type WalkParts = {
   readonly loops: DenialLoops
   readonly tunnels: { open: number }
   readonly streams: { open: number }
+  /** Endpoints that no sandbox may reach, to which the listeners are added. */
+  readonly own: Endpoint[]
 }
 
 const sweepMs = 500
@@ -48,8 +49,7 @@ const sweepMs = 500
 const settleMsMax = 2000
 
 export async function startWalk(parts: WalkParts): Promise<GatewayWalk> {
-  const { config, world } = parts
-  const own: Endpoint[] = []
+  const { config, world, own } = parts
   const deadlines = new Deadlines(sweepMs)
   const limiter = createAuthLimiter({ now: () => performance.now() })
   // The door serves what the rooms open, and the rooms open what the door accepts.
@@ -107,7 +107,7 @@ type Furniture = Pick<Rooms, 'deadlines' | 'dial' | 'poolsOf' | 'serve'> & {
 }
 
 function furnish({ config, world, sessions, leaves, loops, tunnels, streams }: WalkParts, furniture: Furniture): Rooms {
-  const { limits, upstream } = config
+  const { limits } = config
   let decisions = 0
   // Ids of one run begin alike; the start keeps those of two runs apart.
   const run = Math.floor(world.now()).toString(36)
@@ -119,13 +119,7 @@ function furnish({ config, world, sessions, leaves, loops, tunnels, streams }: W
     },
     intercept: createIntercept({ leaves, handshakeTimeoutMs: limits.handshakeTimeoutMs }),
     equip: createEquip(sessions.credentials),
-    resolve: createResolve({
-      servers: upstream.dns.servers,
-      hosts: upstream.dns.hosts,
-      hostsFile: createHostsFile('/etc/hosts'),
-      namesMax: limits.dnsNamesMax,
-      timeoutMs: limits.dnsTimeoutMs,
-    }),
+    resolve: createResolverOf(config),
     isOwn: createOwnEndpoints(() => furniture.own),
     endSession: ({ id }, why) => {
       world.log.warn({ session: id, why }, 'session ended')

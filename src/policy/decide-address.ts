@@ -25,8 +25,8 @@ class AddressPermit {
 }
 export type { AddressPermit }
 
-/** Whether an address and port is one of our own (proxy and control listeners). Built by the gateway, asked here. */
-export type OwnEndpoint = (ip: Ip, port: number) => boolean
+/** Whether an address and port, or the name that was asked for, is one of our own (listeners, vaults). Built by the gateway. */
+export type OwnEndpoint = (ip: Ip, port: number, name: string) => boolean
 
 export function decideAddress(
   permit: HostPermit | RequestPermit,
@@ -45,7 +45,7 @@ export function decideAddress(
     const inner = innerAddress(ip)
     const kind = classifyAddress(ip)
     const said = (): string => `${authority.text} is ${ip.text} (${kind})`
-    if (isOwn(inner, authority.port)) return deny('own_address', said())
+    if (isOwn(inner, authority.port, authority.host.name)) return deny('own_address', said())
     if (isNever(kind)) return deny('address_not_public', said())
     if (pins.length === 0) {
       if (kind !== 'public') return deny('address_not_public', said())

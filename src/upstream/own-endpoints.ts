@@ -9,6 +9,7 @@ import { networkInterfaces } from 'node:os'
 import { type Ip, parseIp, unmapIpv4 } from '../net/ip.ts'
 import type { OwnEndpoint } from '../policy/decide-address.ts'
 
+/** `address`: an IP address, or a host name, which is ours whatever it resolves to. */
 export type Endpoint = { readonly address: string; readonly port: number }
 
 /** How long the machine's own addresses are remembered: interfaces come and go with containers. */
@@ -27,9 +28,10 @@ export function createOwnEndpoints(endpoints: () => readonly Endpoint[]): OwnEnd
     return local
   }
   const isLocal = (ip: Ip): boolean => localAddresses().has(ip.text) || ip.text === '::1' || ip.text.startsWith('127.')
-  return (ip, port) =>
+  return (ip, port, name) =>
     endpoints().some((endpoint) => {
       if (endpoint.port !== port) return false
+      if (endpoint.address === name) return true
       const own = canonical(endpoint.address)
       const wildcard = own === '0.0.0.0' || own === '::'
       return own === ip.text || (wildcard && isLocal(ip)) || (isLoopback(own) && isLocal(ip))

@@ -17,6 +17,8 @@ import { commandSource } from '../../src/credentials/sources/command.ts'
 import { envSource } from '../../src/credentials/sources/env.ts'
 import { fileSource } from '../../src/credentials/sources/file.ts'
 import { secretSources } from '../../src/credentials/sources/index.ts'
+import { vaultSource } from '../../src/credentials/sources/vault.ts'
+import type { OwnRequest } from '../../src/credentials/own-request.ts'
 import { secretSourceSuite } from './secret-source.suite.ts'
 
 const rules = { unsafeShortSecret: false }
@@ -240,6 +242,188 @@ describe('the command source', () => {
     'an unknown key': { command: ['a'], shell: true },
   }))
     test(`refuses ${what}`, () => expect(commandSource.parse({ ttl: '5m', ...keys }).kind).toBe('problems'))
+})
+
+/** A vault source, the store behind it as a table, and a clock that a test moves. */
+function openVault(keys: Readonly<Record<string, unknown>> = {}, chosen = rules) {
+  const parsed = vaultSource.parse({
+    vault: { address: 'https://vault.test:8200', path: 'secret/data/team/key', field: 'value', ...keys },
+  })
+  if (parsed.kind === 'problems') throw new Error(JSON.stringify(parsed.problems))
+  const vault = {
+    now: 0,
+    token: 's.token' as string | undefined,
+    status: 200,
+    body: null as string | null,
+    asked: [] as OwnRequest[],
+    delayed: null as Promise<void> | null,
+  }
+  const source = vaultSource.open(parsed.spec, chosen, {
+    variable: (name) => (name === 'VAULT_TOKEN' ? vault.token : undefined),
+    now: () => vault.now,
+    network: {
+      ask: async (request) => {
+        vault.asked.push(request)
+        await vault.delayed
+        return vault.body === null
+          ? 'the connection to the origin failed'
+          : { status: vault.status, body: Buffer.from(vault.body) }
+      },
+      epochMs: () => 0,
+    },
+  })
+  const set = (value: string | null): void => {
+    vault.status = value === null ? 404 : 200
+    vault.body = JSON.stringify({ data: { data: value === null ? null : { value }, metadata: { version: 1 } } })
+  }
+  return { source, vault, set, textOf: async () => (await source.read())?.reveal() ?? null }
+}
+
+secretSourceSuite('vault', (chosen) => {
+  const { source, vault, set } = openVault({}, chosen)
+  return {
+    source,
+    set: (bytes) => {
+      vault.now += 300_000
+      set(bytes === null ? null : bytes.toString())
+    },
+  }
+})
+
+describe('the vault source', () => {
+  const long = 'x'.repeat(20)
+
+  test('asks for the path with its token, in its namespace', async () => {
+    const { vault, set, textOf } = openVault({ path: 'kv/data/a b/c', namespace: 'team/a' })
+    set(long)
+    expect(await textOf()).toBe(long)
+    expect(vault.asked).toMatchObject([
+      {
+        method: 'GET',
+        path: '/v1/kv/data/a%20b/c',
+        fields: ['X-Vault-Token', 's.token', 'X-Vault-Request', 'true', 'X-Vault-Namespace', 'team/a'],
+        body: null,
+      },
+    ])
+    expect(vault.asked[0]?.place.authority.text).toBe('vault.test:8200')
+  })
+
+  test('holds a value for its ttl from when it asked, and no longer, though nobody answers', async () => {
+    const { vault, set, textOf } = openVault({ ttl: '10s' })
+    set(long)
+    expect(await textOf()).toBe(long)
+    vault.now = 9999
+    vault.body = null
+    expect(await textOf()).toBe(long)
+    vault.now = 10_000
+    expect(await textOf()).toBeNull()
+    expect(vault.asked).toHaveLength(2)
+  })
+
+  test('fifty requests at once are one question, and a failure is not repeated within a second', async () => {
+    const { vault, source, textOf, set } = openVault()
+    expect(await Promise.all(Array.from({ length: 50 }, textOf))).toEqual(Array.from({ length: 50 }, () => null))
+    expect(vault.asked).toHaveLength(1)
+    set(long)
+    vault.now = 999
+    expect(await textOf()).toBeNull()
+    expect(source.problem()).toBe('vault secret/data/team/key cannot be read: the connection to the origin failed')
+    vault.now = 1000
+    expect(await textOf()).toBe(long)
+  })
+
+  test('a value that an origin refused is asked for again, once in half a minute', async () => {
+    const { vault, source, textOf, set } = openVault()
+    vault.now = 50_000
+    set(long)
+    await textOf()
+    set('y'.repeat(20))
+    for (const now of [50_000, 50_001, 79_999]) {
+      vault.now = now
+      source.refused?.()
+      expect(await textOf()).toBe('y'.repeat(20))
+    }
+    expect(vault.asked).toHaveLength(2)
+    vault.now = 80_000
+    source.refused?.()
+    await textOf()
+    expect(vault.asked).toHaveLength(3)
+  })
+
+  test('closing while it is asked gives nothing', async () => {
+    const { source, vault, set } = openVault()
+    set(long)
+    const held = Promise.withResolvers<void>()
+    vault.delayed = held.promise
+    const reading = source.read()
+    source.close()
+    held.resolve()
+    expect(await reading).toBeNull()
+    expect(await source.read()).toBeNull()
+  })
+
+  test.each<readonly [what: string, status: number, body: string, said: string]>([
+    ['a token that may not', 403, '{"errors":["sk-in-error"]}', 'is not for this token'],
+    ['a sealed vault', 503, '', 'cannot be read: vault answered 503'],
+    ['a redirect', 307, '', 'cannot be read: vault answered 307'],
+    ['a page', 200, '<html>sk-in-page', 'was answered with something that is not JSON'],
+    [
+      'version 1',
+      200,
+      '{"data":{"value":"sk-in-version-1"}}',
+      'was answered in a form that is not version 2 of the store',
+    ],
+    ['another field', 200, '{"data":{"data":{"other":"sk-other"}}}', 'has no text in its field value'],
+    ['a number', 200, '{"data":{"data":{"value":1}}}', 'has no text in its field value'],
+  ])('%s is no secret, and the reason does not show what was said', async (_what, status, body, said) => {
+    const { source, vault, textOf } = openVault()
+    Object.assign(vault, { status, body })
+    expect(await textOf()).toBeNull()
+    expect(source.problem()).toBe(`vault secret/data/team/key ${said}`)
+  })
+
+  test('without its token it is not asked', async () => {
+    const { source, vault, set, textOf } = openVault()
+    set(long)
+    vault.token = undefined
+    expect(await textOf()).toBeNull()
+    expect(vault.asked).toEqual([])
+    expect(source.problem()).toContain('its token is not available')
+  })
+
+  test('its token is a variable that no child of ours gets', () => {
+    const keys = { address: 'https://vault.test', path: 'secret/data/a', field: 'b' }
+    for (const [token, names] of [
+      [undefined, ['VAULT_TOKEN']],
+      [{ env: 'OTHER' }, ['OTHER']],
+      [{ file: '/run/token' }, []],
+    ] as const) {
+      const parsed = vaultSource.parse({ vault: token === undefined ? keys : { ...keys, token } })
+      expect(parsed.kind === 'parsed' && vaultSource.variables(parsed.spec)).toEqual(names)
+    }
+  })
+
+  for (const [what, keys] of Object.entries<Readonly<Record<string, unknown>>>({
+    'plain http': { address: 'http://vault.test:8200' },
+    'a user in the address': { address: 'https://a@vault.test' },
+    'a query in the address': { address: 'https://vault.test/?a' },
+    'an address of no host': { address: 'https://vault test' },
+    'dots in the address': { address: 'https://vault.test/a/../b' },
+    'a path without data': { path: 'secret/team/key' },
+    'a path with dots': { path: 'secret/data/../sys' },
+    'a path with a query': { path: 'secret/data/a?version=1' },
+    'no field': { field: undefined },
+    'a token written down': { token: 's.token' },
+    'a token by command': { token: { command: ['a'], ttl: '1m' } },
+    'a ttl without a unit': { ttl: '300' },
+    'a ttl of a week': { ttl: '7d' },
+    'an address that is no range': { addresses: ['10.0.0.1'] },
+    'an unknown key': { version: 1 },
+  }))
+    test(`refuses ${what}`, () => {
+      const vault = { address: 'https://vault.test', path: 'secret/data/a', field: 'b', ...keys }
+      expect(vaultSource.parse({ vault })).toMatchObject({ kind: 'problems' })
+    })
 })
 
 test('every source has a file and a line in the list', () => {

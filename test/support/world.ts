@@ -37,9 +37,11 @@ export type WorldOptions = {
   readonly dns?: DnsTable
   readonly mode?: Mode
   /** Entries of `credentials:`; secrets of source `env` come from `secrets`. */
-  readonly credentials?: readonly object[]
+  readonly credentials?: ((ports: Pick<WorldPorts, 'http' | 'https'>) => readonly object[]) | readonly object[]
   readonly secrets?: Readonly<Record<string, string>>
   readonly limits?: Partial<ProcessLimits>
+  /** Who signs for origins, where others than the world's own two need it too. */
+  readonly originCa?: TestCa
 }
 
 export type WorldSession = {
@@ -83,14 +85,14 @@ const quick: Partial<ProcessLimits> = {
 }
 
 export async function createWorld(options: WorldOptions): Promise<World> {
-  const originCa = createTestCa()
+  const originCa = options.originCa ?? createTestCa()
   const [http, https, dns] = await Promise.all([
     startRawOrigin(),
     startRawOrigin(originCa),
     startDnsStandIn(options.dns ?? {}),
   ])
   const directory = await mkdtemp(join(tmpdir(), 'sallyport-world-'))
-  const config = configFor(options, directory, dns, originCa)
+  const config = configFor(options, directory, dns, originCa, { http: http.port, https: https.port })
   const records: ExchangeRecord[] = []
   const logged: string[] = []
   const gateway = await startGateway(config, {
@@ -137,8 +139,15 @@ function portOf(address: string): number {
   return Number(address.slice(address.lastIndexOf(':') + 1))
 }
 
-function configFor(options: WorldOptions, directory: string, dns: DnsStandIn, originCa: TestCa): Config {
-  const credentials = parseCredentials(options.credentials ?? [])
+function configFor(
+  options: WorldOptions,
+  directory: string,
+  dns: DnsStandIn,
+  originCa: TestCa,
+  ports: Pick<WorldPorts, 'http' | 'https'>,
+): Config {
+  const { credentials: written = [] } = options
+  const credentials = parseCredentials(typeof written === 'function' ? written(ports) : written)
   if (credentials.kind === 'issues') throw new Error(JSON.stringify(credentials.issues))
   const defaults = Object.fromEntries(
     processLimitKeys.map((key) => [processLimits[key].to, parseProcessLimit(key, processLimits[key].default)]),

@@ -11,7 +11,8 @@ import type { Readable } from 'node:stream'
 import { Type } from 'typebox'
 import { parseDurationMs } from '../../policy/parse-limits.ts'
 import { kindKeys, parseKeys } from '../credential-kind.ts'
-import { parseSecret, type Secret, secretBytesMax, type SecretRules } from '../secret.ts'
+import { createKeptValue } from '../kept-value.ts'
+import { parseSecret, secretBytesMax, type SecretRules } from '../secret.ts'
 import type { SecretSource, SecretSourceKind, SecretWorld } from '../secret-source.ts'
 import { problem } from '../shape-problems.ts'
 
@@ -19,8 +20,6 @@ const timeoutMsDefault = 10_000
 const timeoutMsMax = 60_000
 const ttlMsMin = 1000
 const ttlMsMax = 86_400_000
-/** A program that failed is not started again for each request of a burst. */
-const retryMs = 1000
 const plainPath = '/usr/local/bin:/usr/bin:/bin'
 
 const schema = kindKeys({
@@ -66,41 +65,20 @@ function durationMs(text: string, min: number, max: number): number | null {
   return ms !== null && ms >= min && ms <= max ? ms : null
 }
 
-type Held = { readonly secret: Secret | string; readonly until: number }
-
 function openCommand({ argv, ttlMs, timeoutMs }: Spec, rules: SecretRules, world: SecretWorld): SecretSource {
-  let held: Held | null = null
   let running: Run | null = null
-  let waiting: Promise<void> | null = null
-  let closed = false
-
-  async function renew(): Promise<void> {
-    const began = world.now()
-    running = start(argv, world.variable('PATH') ?? plainPath, timeoutMs)
-    const printed = await running.printed
-    running = null
-    waiting = null
-    if (closed) return
-    const secret = typeof printed === 'string' ? printed : parseSecret(printed, rules)
-    held = { secret, until: typeof secret === 'string' ? world.now() + retryMs : began + ttlMs }
-  }
-
-  const given = (): Secret | null => (held === null || typeof held.secret === 'string' ? null : held.secret)
-  return {
-    read: () => {
-      if (held !== null && world.now() < held.until) return given()
-      if (closed) return null
-      held = null
-      waiting ??= renew()
-      return waiting.then(given)
+  return createKeptValue({
+    ttlMs,
+    now: world.now,
+    obtain: async () => {
+      running = start(argv, world.variable('PATH') ?? plainPath, timeoutMs)
+      const printed = await running.printed
+      running = null
+      const secret = typeof printed === 'string' ? printed : parseSecret(printed, rules)
+      return typeof secret === 'string' ? `command ${argv[0] ?? ''} ${secret}` : secret
     },
-    problem: () => (typeof held?.secret === 'string' ? `command ${argv[0] ?? ''} ${held.secret}` : null),
-    close: () => {
-      closed = true
-      held = null
-      running?.end()
-    },
-  }
+    close: () => running?.end(),
+  })
 }
 
 /** What it printed, or a sentence about why it is no secret. Never rejects. */

@@ -4,9 +4,11 @@ import { type AnySecretSourceKind, sealSource } from '../secret-source.ts'
 import { commandSource } from './command.ts'
 import { envSource } from './env.ts'
 import { fileSource } from './file.ts'
+import { vaultSource } from './vault.ts'
 
 export const secretSources: readonly AnySecretSourceKind[] = [
   sealSource(commandSource),
   sealSource(envSource),
   sealSource(fileSource),
+  sealSource(vaultSource),
 ]

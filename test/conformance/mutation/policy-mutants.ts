@@ -177,7 +177,7 @@ export const policyMutants: readonly Mutant[] = [
 
   addresses({
     without: 'own addresses',
-    from: 'if (isOwn(inner, authority.port)) return',
+    from: 'if (isOwn(inner, authority.port, authority.host.name)) return',
     to: 'if (authority.port < 0) return',
     cases: 'SES-11',
   }),
@@ -207,8 +207,8 @@ export const policyMutants: readonly Mutant[] = [
   }),
   addresses({
     without: 'unwrapping for own addresses',
-    from: 'if (isOwn(inner, authority.port))',
-    to: 'if (isOwn(ip, authority.port))',
+    from: 'if (isOwn(inner, authority.port,',
+    to: 'if (isOwn(ip, authority.port,',
   }),
 
   classes({

@@ -8,7 +8,7 @@ const mine = Object.values(networkInterfaces())
   .find((found) => found !== undefined && found.family === 'IPv4' && !found.internal)?.address
 
 function isOwn(endpoint: Endpoint, address: string, port: number): boolean {
-  return createOwnEndpoints(() => [endpoint])(parseIp(address) ?? expect.fail(address), port)
+  return createOwnEndpoints(() => [endpoint])(parseIp(address) ?? expect.fail(address), port, 'asked.test')
 }
 
 describe('an endpoint of ours', () => {
@@ -41,12 +41,22 @@ describe('an endpoint of ours', () => {
       if (mine !== undefined) expect(isOwn({ address: bound, port: 1 }, mine, 1)).toBe(true)
   })
 
+  it('that is a name is ours by that name, whatever it resolves to', () => {
+    const own = createOwnEndpoints(() => [{ address: 'vault.test', port: 8200 }])
+    const ip = parseIp('192.0.2.1') ?? expect.fail('ip')
+    expect([own(ip, 8200, 'vault.test'), own(ip, 443, 'vault.test'), own(ip, 8200, 'other.test')]).toEqual([
+      true,
+      false,
+      false,
+    ])
+  })
+
   it('that is added later counts from then on', () => {
     const endpoints: Endpoint[] = []
     const own = createOwnEndpoints(() => endpoints)
     const ip = parseIp('192.0.2.1') ?? expect.fail('ip')
-    expect(own(ip, 3180)).toBe(false)
+    expect(own(ip, 3180, 'asked.test')).toBe(false)
     endpoints.push({ address: '192.0.2.1', port: 3180 })
-    expect(own(ip, 3180)).toBe(true)
+    expect(own(ip, 3180, 'asked.test')).toBe(true)
   })
 })

@@ -7,6 +7,7 @@
 
 import type { DomainPattern } from '../policy/domain-pattern.ts'
 import type { Credential } from './credential-schema.ts'
+import { createMintedSource } from './minted-source.ts'
 import { makePlaceholder } from './placeholder.ts'
 import type { Secret } from './secret.ts'
 import type { SecretSource, SecretWorld } from './secret-source.ts'
@@ -41,7 +42,7 @@ export class CredentialBook {
     this.#log = log
     this.#entries = new Map(
       credentials.map((credential) => {
-        const source = credential.secret.open(credential, world)
+        const source = openSource(credential, world, log)
         return [credential.name, { credential, source, told: null }]
       }),
     )
@@ -60,12 +61,17 @@ export class CredentialBook {
     return new Map([...this.#entries].map(([name, { credential }]) => [name, credential]))
   }
 
-  /** The secret as it is now; null when there is none to be had. */
+  /** What to put on requests as it is now, the secret or the token made of it; null when there is none to be had. */
   secretOf(name: string): Promise<Secret | null> | Secret | null {
     const entry = this.#entries.get(name)
     if (entry === undefined) return null
     const read = entry.source.read()
     return read instanceof Promise ? read.then((secret) => this.#tell(entry, secret)) : this.#tell(entry, read)
+  }
+
+  /** An origin answered 401 to it: what is kept of it is fetched or made anew, once. */
+  refused(name: string): void {
+    this.#entries.get(name)?.source.refused?.()
   }
 
   #tell(entry: Entry, secret: Secret | null): Secret | null {
@@ -115,4 +121,16 @@ export class CredentialBook {
     const shape = this.get(name)?.placeholder?.shape
     return shape === undefined ? null : makePlaceholder(shape, this.#placeholderKey, sessionId, name)
   }
+}
+
+function openSource(credential: Credential, world: SecretWorld, log: CredentialBookOptions['log']): SecretSource {
+  const source = credential.secret.open(credential, world)
+  const { mint } = credential.presentation
+  if (mint === null) return source
+  const { network, now } = world
+  if (network === undefined) return createMintedSource(source, () => Promise.resolve('cannot be asked for here'), now)
+  const note = (message: string): void => log(`credential ${credential.name}: ${message}`)
+  // The secret's own shape is no matter of the token's, which is a line as any other that goes on requests.
+  const rules = { unsafeShortSecret: credential.unsafeShortSecret }
+  return createMintedSource(source, mint({ ...network, rules, note }), now)
 }

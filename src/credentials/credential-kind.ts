@@ -3,7 +3,8 @@
  *
  * Promises of every kind (held by test/conformance/credential-kind.suite.ts): unknown keys are refused; what the client sent
  * in a place the kind writes to does not survive, however it was spelled; the secret is in the head exactly once, and
- * applying twice does not make it two. A kind that swaps writes only where the client wrote its placeholder.
+ * applying twice does not make it two. A kind that swaps writes only where the client wrote its placeholder. A kind that mints
+ * presents a token made of the secret, never the secret.
  */
 
 import { type Static, type TObject, type TProperties, Type } from 'typebox'
@@ -13,7 +14,8 @@ import type { FoundPlaceholder } from '../policy/find-placeholders.ts'
 import { isCredentialField, isCredentialParameter } from '../policy/foreign-credential.ts'
 import { foldName } from '../net/fields.ts'
 import type { RequestHead } from '../net/request-head.ts'
-import type { Secret } from './secret.ts'
+import type { Mint, MintWorld } from './minted-source.ts'
+import type { Secret, SecretShape } from './secret.ts'
 import { type Parsed, type Problem, problemsOf } from './shape-problems.ts'
 
 /** Places a kind writes to. Stripped from the client's request first, so ours always wins. */
@@ -26,12 +28,16 @@ export type CredentialKind<Spec> = {
   /** Turns those keys into a Spec, or says everything that is wrong with them. */
   readonly parse: (raw: unknown) => Parsed<Spec>
   readonly owns: (spec: Spec) => Owned
-  /** Pure: the secret has already been fetched. `sent`: the client's placeholders, all in places the kind takes them in. */
+  /** Pure: the secret, or the token made of it, is at hand. `sent`: the client's placeholders, all in places the kind takes them in. */
   readonly apply: (head: OutboundHead, spec: Spec, secret: Secret, sent: readonly FoundPlaceholder[]) => OutboundHead
   /** For a kind that swaps: whether a placeholder stands where this kind puts the secret in its stead. */
   readonly takes?: (spec: Spec, sent: FoundPlaceholder) => boolean
   /** For a kind that cannot do with every request: what is in its way, in words for the record. */
   readonly refuses?: (spec: Spec, head: RequestHead, sent: readonly FoundPlaceholder[]) => string | null
+  /** For a kind that presents a token in the secret's stead: what makes it. Called once, before the first. */
+  readonly mint?: (spec: Spec, world: MintWorld) => Mint
+  /** What a secret of this kind looks like; a line where nothing is said. */
+  readonly secretShape?: SecretShape
 }
 
 /** A kind with its spec: all that the walk needs of it. */
@@ -44,6 +50,8 @@ export type Presentation = {
   /** What is in the way of putting the secret on; null: nothing. */
   readonly refuses: (head: RequestHead, sent: readonly FoundPlaceholder[]) => string | null
   readonly apply: (head: OutboundHead, secret: Secret, sent: readonly FoundPlaceholder[]) => OutboundHead
+  /** What makes the token that is presented; null: the secret itself is. */
+  readonly mint: ((world: MintWorld) => Mint) | null
 }
 
 /** A kind whose spec nobody outside it sees, so that kinds of different specs fit one list. */
@@ -51,16 +59,18 @@ export type AnyCredentialKind = {
   readonly kind: string
   readonly schema: TObject
   readonly swaps: boolean
+  readonly secretShape: SecretShape
   readonly parse: (raw: unknown) => Parsed<Presentation>
 }
 
 export function sealKind<Spec>(kind: CredentialKind<Spec>): AnyCredentialKind {
-  const { refuses, takes } = kind
+  const { mint, refuses, takes, secretShape = 'line' } = kind
   const swaps = takes !== undefined
   return {
     kind: kind.kind,
     schema: kind.schema,
     swaps,
+    secretShape,
     parse: (raw) => {
       const parsed = kind.parse(raw)
       if (parsed.kind === 'problems') return parsed
@@ -74,6 +84,7 @@ export function sealKind<Spec>(kind: CredentialKind<Spec>): AnyCredentialKind {
           takes: takes === undefined ? (sent) => isStripped(owns, sent) : (sent) => takes(spec, sent),
           refuses: refuses === undefined ? () => null : (head, sent) => refuses(spec, head, sent),
           apply: (head, secret, sent) => kind.apply(head, spec, secret, sent),
+          mint: mint === undefined ? null : (world) => mint(spec, world),
         },
       }
     },

@@ -12,6 +12,7 @@ import { type Issue, IssueList, type PlaceOf } from '../policy/issue.ts'
 import type { AnyCredentialKind, Presentation } from './credential-kind.ts'
 import { credentialKinds } from './kinds/index.ts'
 import { parsePlaceholderShape, type PlaceholderShape } from './placeholder.ts'
+import type { SecretShape } from './secret.ts'
 import type { SecretReference } from './secret-source.ts'
 import { type Problem, problem, problemsOf } from './shape-problems.ts'
 import { secretSources } from './sources/index.ts'
@@ -24,6 +25,7 @@ export type Credential = {
   readonly hosts: readonly DomainPattern[]
   readonly unsafeWildcardHosts: boolean
   readonly unsafeShortSecret: boolean
+  readonly secretShape: SecretShape
   /** What the sandbox gets instead, and in which variable; null: nothing. */
   readonly placeholder: { readonly env: string; readonly shape: PlaceholderShape } | null
   /** Whether only requests that hold the placeholder get the secret. */
@@ -147,6 +149,7 @@ function parseCredential(raw: unknown): Credential | readonly Problem[] {
     hosts,
     unsafeWildcardHosts,
     unsafeShortSecret,
+    secretShape: kind.secretShape,
     placeholder,
     requiresPlaceholder: known.require !== undefined,
   }

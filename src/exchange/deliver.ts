@@ -121,6 +121,8 @@ function send(
         if (redacting !== null) exchange.facts.redactions = redacting.redactions
         redacting?.close()
         const end = redacting?.failure ?? forwarded.end
+        if (end.kind === 'completed' && end.status === 401)
+          for (const name of exchange.facts.credentials) rooms.credentialRefused(name)
         resolve(
           end.kind === 'abandoned'
             ? { kind: 'abandoned', detail: 'the client left before the answer was complete' }

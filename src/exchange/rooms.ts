@@ -32,6 +32,8 @@ export type Rooms = {
   readonly intercept: Intercept
   /** 6 Equip. */
   readonly equip: CredentialEquip
+  /** Told of a credential that an origin answered 401 to. */
+  readonly credentialRefused: (name: string) => void
   /** 7 Deliver. */
   readonly resolve: Resolve
   readonly isOwn: OwnEndpoint

@@ -119,6 +119,7 @@ function furnish({ config, world, sessions, leaves, loops, tunnels, streams }: W
     },
     intercept: createIntercept({ leaves, handshakeTimeoutMs: limits.handshakeTimeoutMs }),
     equip: createEquip(sessions.credentials),
+    credentialRefused: (name) => sessions.credentials.refused(name),
     resolve: createResolverOf(config),
     isOwn: createOwnEndpoints(() => furniture.own),
     endSession: ({ id }, why) => {

@@ -7,7 +7,7 @@
  */
 
 import { Type } from 'typebox'
-import { type Authority, parseHostField } from '../net/authority.ts'
+import { type Authority, hostField, parseHostField } from '../net/authority.ts'
 import { type Cidr, parseCidr } from '../net/ip.ts'
 import { type Problem, problem } from './shape-problems.ts'
 
@@ -39,6 +39,19 @@ export type OwnNetwork = {
   readonly ask: AskOwn
   /** Milliseconds since the epoch. */
   readonly epochMs: () => number
+}
+
+/** What an answer says in JSON; undefined where it is none. */
+export function jsonOf({ body }: OwnAnswer): unknown {
+  try {
+    return JSON.parse(body.toString('utf8'))
+  } catch {
+    return undefined
+  }
+}
+
+export function urlOf({ authority, path }: HttpsPlace): string {
+  return `https://${hostField(authority, 'https')}${path}`
 }
 
 export const HttpsUrl = Type.String({

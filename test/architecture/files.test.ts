@@ -24,8 +24,12 @@ it('every exempt table is there and needs it', () => {
   expect(tables.filter((path) => !long.includes(path))).toEqual([])
 })
 
+/** Named by those who made the thing. */
+const namedByOthers: readonly string[] = ['credentials/kinds/gcp-service-account.ts']
+
 it('names say what is inside, in kebab case', () => {
-  const wrong = sourceFiles.flatMap(({ path }) =>
+  const ours = sourceFiles.filter(({ path }) => !namedByOthers.includes(path))
+  const wrong = ours.flatMap(({ path }) =>
     path
       .replace(/\.ts$/, '')
       .split('/')

@@ -16,6 +16,7 @@ const packageDoors: Readonly<Record<string, readonly string[] | 'everywhere'>> =
   ajv: ['policy/schema-issues.ts'],
   commander: ['cli/'],
   fastify: ['control/'],
+  jose: ['credentials/signed-jwt.ts'],
   'lru-cache': 'everywhere',
   minimatch: ['policy/path-pattern.ts'],
   pino: ['telemetry/log.ts'],

@@ -11,6 +11,7 @@ import type { OutboundHead } from '../../src/net/outbound-head.ts'
 import type { AnyCredentialKind } from '../../src/credentials/credential-kind.ts'
 import { CredentialBook } from '../../src/credentials/credential-book.ts'
 import { parseCredentials } from '../../src/credentials/credential-schema.ts'
+import type { OwnAnswer } from '../../src/credentials/own-request.ts'
 import { createEquip } from '../../src/credentials/equip.ts'
 import { parseSecret } from '../../src/credentials/secret.ts'
 import { findPlaceholders } from '../../src/policy/find-placeholders.ts'
@@ -19,8 +20,8 @@ import { allowed, authority, grantWith, requestHead } from './credential-walk.ts
 export type KindExample = {
   /** The kind's own keys. */
   readonly keys: Readonly<Record<string, unknown>>
-  /** What the origin must see. */
-  readonly rendered: string
+  /** What the origin must see; null: nothing of it is in the head. */
+  readonly rendered: string | null
   /** Keys that must not parse, each with its complaint. */
   readonly bad: readonly (readonly [complaint: string, keys: Readonly<Record<string, unknown>>])[]
   /** Fields and parameters the kind writes to. */
@@ -28,10 +29,19 @@ export type KindExample = {
   readonly parameter: string | null
   /** For a kind that swaps: the fields in which a client sends its placeholder. */
   readonly asks?: (placeholder: string) => readonly string[]
+  /** The configured secret, where `secretText` would be none of this kind. */
+  readonly secret?: string
+  /** For a kind that mints: how a token is given, which is then what the origin sees. */
+  readonly mints?: { readonly token: string; readonly answer: OwnAnswer }
 }
 
 export const secretText = 'sk-real$&-0123456789/+=%?x'
 const theirs = 'ATTACKER'
+
+/** Enough of a secret of several lines to know it by, wherever it is printed. */
+function markOf(secret: string): string {
+  return secret.length > 200 ? secret.slice(100, 150) : secret
+}
 
 export function credentialKindSuite(kind: AnyCredentialKind, example: KindExample): void {
   const entry = {
@@ -42,6 +52,11 @@ export function credentialKindSuite(kind: AnyCredentialKind, example: KindExampl
     placeholder: { env: 'KEY' },
     ...example.keys,
   }
+  const { secret: configured = secretText, mints = null } = example
+  const presented = mints?.token ?? configured
+  const hidden = [markOf(configured), markOf(presented)]
+  const times = example.rendered === null ? 0 : 1
+  const bookOf = (raw: unknown, logged: string[]): CredentialBook => bookWith(raw, logged, configured, mints?.answer)
   const credentials = new Map([['slot', 'account']])
   const placeholders = bookOf(entry, []).placeholdersFor('s-1', credentials)
   const asked = example.asks?.(placeholders.get('slot') ?? '') ?? []
@@ -54,9 +69,11 @@ export function credentialKindSuite(kind: AnyCredentialKind, example: KindExampl
     const equipped = await equip(permit, { credentials, placeholders })
     if (equipped.kind === 'deny') throw new Error(equipped.detail)
     expect(equipped.used).toEqual(['account'])
+    // Of what is minted from, nothing is ever put on.
+    if (mints !== null || example.rendered === null)
+      expect(JSON.stringify(equipped.head)).not.toContain(markOf(configured))
     for (const shown of [JSON.stringify(equipped.drops), JSON.stringify(equipped.used), ...logged]) {
-      expect(shown).not.toContain(secretText)
-      expect(shown).not.toContain(theirs)
+      for (const text of [...hidden, theirs]) expect(shown).not.toContain(text)
     }
     return equipped.head
   }
@@ -74,19 +91,19 @@ export function credentialKindSuite(kind: AnyCredentialKind, example: KindExampl
 
     test('puts the secret on exactly once, where it belongs', async () => {
       const head = await send(['Accept', '*/*'], 'a=1')
-      expect(timesIn(head, example.rendered)).toBe(1)
+      expect(timesIn(head, example.rendered)).toBe(times)
       expect(head.host).toBe('api.good.test')
     })
 
     test('applying twice is applying once', () => {
       const parsed = kind.parse(example.keys)
-      const secret = parseSecret(secretText, { unsafeShortSecret: false })
+      const secret = parseSecret(presented, { unsafeShortSecret: false, secretShape: kind.secretShape })
       if (parsed.kind === 'problems' || typeof secret === 'string') throw new Error('example does not parse')
       const bare: OutboundHead = { method: 'GET', target: '/v1?a=1', host: 'h', fields: [], body: { kind: 'none' } }
       const sent = findPlaceholders(requestHead(asked, ''), placeholders)
       const once = parsed.spec.apply(bare, secret, sent)
       expect(parsed.spec.apply(once, secret, sent)).toEqual(once)
-      expect(timesIn(once, example.rendered)).toBe(1)
+      expect(timesIn(once, example.rendered)).toBe(times)
     })
 
     for (const field of foreignFields(example.field)) {
@@ -94,7 +111,7 @@ export function credentialKindSuite(kind: AnyCredentialKind, example: KindExampl
         const head = await send([field, theirs, 'X-Kept', 'yes', field, `Bearer ${theirs}`, field, ''], 'a=1')
         expect(JSON.stringify(head)).not.toContain(theirs)
         expect(head.fields).toContain('X-Kept')
-        expect(timesIn(head, example.rendered)).toBe(1)
+        expect(timesIn(head, example.rendered)).toBe(times)
         const same = head.fields.filter((name, i) => i % 2 === 0 && name.toLowerCase() === field.toLowerCase())
         expect(same.length).toBeLessThanOrEqual(field.toLowerCase() === example.field?.toLowerCase() ? 1 : 0)
       })
@@ -105,7 +122,7 @@ export function credentialKindSuite(kind: AnyCredentialKind, example: KindExampl
         const head = await send([], `${parameter}=${theirs}&kept=%2F1;${parameter}=${theirs}&${parameter}`)
         expect(head.target).not.toContain(theirs)
         expect(head.target).toMatch(/^\/v1\?kept=%2F1(?:&|$)/)
-        expect(timesIn(head, example.rendered)).toBe(1)
+        expect(timesIn(head, example.rendered)).toBe(times)
       })
     }
 
@@ -116,33 +133,67 @@ export function credentialKindSuite(kind: AnyCredentialKind, example: KindExampl
         const raw = { method: 'GET', target: '/v1', httpVersion: '1.1', fields }
         const head = parseRequestHead(raw, { kind: 'tunnel', scheme: 'https', authority })
         if ('kind' in head) return expect(head.reason).toBe('malformed_request')
-        expect(timesIn(await send(fields, ''), example.rendered)).toBe(1)
+        expect(timesIn(await send(fields, ''), example.rendered)).toBe(times)
       })
     }
 
-    test('nothing that prints shows the secret', () => {
+    test('nothing that prints shows the secret', async () => {
       const book = bookOf(entry, [])
-      const secret = parseSecret(secretText, { unsafeShortSecret: false })
+      expect(await book.health()).toMatchObject([{ available: true }])
+      const secret = parseSecret(presented, { unsafeShortSecret: false, secretShape: kind.secretShape })
       const parsed = parseCredentials([entry])
       for (const one of [book, secret, parsed, { secret }, [secret], new Error('x', { cause: secret })])
         for (const shown of [inspect(one, { depth: 9, showHidden: true }), JSON.stringify(one)])
-          expect(shown).not.toContain(secretText)
+          for (const text of hidden) expect(shown).not.toContain(text)
     })
+
+    if (mints !== null) {
+      test('presents nothing where no token is to be had', async () => {
+        for (const answer of [
+          { ...mints.answer, status: 500 },
+          { ...mints.answer, body: Buffer.from('{}') },
+          { ...mints.answer, body: Buffer.from(mints.answer.body.toString().replace(mints.token, 'a\\r\\nHost: b')) },
+        ]) {
+          const logged: string[] = []
+          const book = bookWith(entry, logged, configured, answer)
+          expect(await book.secretOf('account')).toBeNull()
+          expect(logged).toHaveLength(1)
+          for (const text of [...hidden, mints.token, 'Host: b']) expect(logged.join('')).not.toContain(text)
+        }
+      })
+
+      test('presents nothing made of a secret that is none of its kind', async () => {
+        for (const text of ['{"type":"service_account"}', '-----BEGIN PRIVATE KEY-----', '{}{}{}{}{}{}{}{}{}'])
+          if (kind.secretShape === 'lines')
+            expect(await bookWith(entry, [], text, mints.answer).secretOf('account')).toBeNull()
+      })
+    }
   })
 }
 
-function bookOf(entry: unknown, logged: string[]): CredentialBook {
+function bookWith(entry: unknown, logged: string[], configured: string, answer: OwnAnswer | undefined): CredentialBook {
   const parsed = parseCredentials([entry])
   if (parsed.kind === 'issues') throw new Error(JSON.stringify(parsed.issues))
   return new CredentialBook({
     credentials: parsed.credentials,
     placeholderKey: Buffer.alloc(32, 7),
-    world: { variable: (name) => (name === 'KEY' ? secretText : undefined), now: () => 0 },
+    world: {
+      variable: (name) => (name === 'KEY' ? configured : undefined),
+      now: () => 0,
+      network: {
+        ask: async ({ fields, body }) => {
+          expect(JSON.stringify([fields, body])).not.toContain('undefined')
+          return Promise.resolve(answer ?? 'nobody is there')
+        },
+        epochMs: () => Date.parse('2026-11-21T12:00:00Z'),
+      },
+    },
     log: (message) => logged.push(message),
   })
 }
 
-function timesIn(head: OutboundHead, text: string): number {
+function timesIn(head: OutboundHead, text: string | null): number {
+  if (text === null) return 0
   return [head.target, ...head.fields].join('\n').split(text).length - 1
 }
 

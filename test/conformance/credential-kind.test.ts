@@ -1,7 +1,30 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { readdirSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { credentialKinds } from '../../src/credentials/kinds/index.ts'
 import { credentialKindSuite, type KindExample, secretText } from './credential-kind.suite.ts'
+
+const token = 'ya29.made-of-it-0123456789'
+const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+const keyPem = privateKey.export({ type: 'pkcs1', format: 'pem' })
+
+/** What an OAuth 2 token endpoint says. */
+function oauthAnswer(more: object = {}) {
+  const said = { access_token: token, token_type: 'Bearer', expires_in: 3600, ...more }
+  return { status: 200, body: Buffer.from(JSON.stringify(said)) }
+}
+
+const tokenUrl = 'https://login.good.test/oauth/token'
+const badUrls: KindExample['bad'] = [
+  ['plain http', { tokenUrl: 'http://login.good.test/', clientId: 'a' }],
+  ['an URL with a query', { tokenUrl: 'https://login.good.test/?a=b', clientId: 'a' }],
+  ['an URL with a user', { tokenUrl: 'https://a:b@login.good.test/', clientId: 'a' }],
+  ['a client id with a line break', { tokenUrl, clientId: 'a\nb' }],
+  ['no client id', { tokenUrl }],
+  ['an address that is no range', { tokenUrl, clientId: 'a', addresses: ['10.0.0.1'] }],
+  ['the secret written down', { tokenUrl, clientId: 'a', clientSecret: 'x' }],
+  ['another way to authenticate', { tokenUrl, clientId: 'a', authentication: 'none' }],
+]
 
 const examples: Readonly<Record<string, KindExample>> = {
   'aws-sigv4': {
@@ -36,6 +59,44 @@ const examples: Readonly<Record<string, KindExample>> = {
     parameter: null,
   },
   bearer: { keys: {}, rendered: `Bearer ${secretText}`, bad: [], field: 'Authorization', parameter: null },
+  'gcp-service-account': {
+    keys: { scopes: ['https://www.googleapis.com/auth/devstorage.read_only'] },
+    secret: JSON.stringify(
+      { type: 'service_account', client_email: 'a@b.test', private_key: keyPem, private_key_id: 'k1' },
+      null,
+      2,
+    ),
+    mints: { token, answer: oauthAnswer() },
+    rendered: `Bearer ${token}`,
+    bad: [
+      ['no scopes', {}],
+      ['an empty list of scopes', { scopes: [] }],
+      ['a scope with a space', { scopes: ['a b'] }],
+      ['plain http', { scopes: ['a'], tokenUrl: 'http://login.good.test/' }],
+      ['the key written down', { scopes: ['a'], privateKey: 'x' }],
+    ],
+    field: 'Authorization',
+    parameter: null,
+  },
+  'github-app': {
+    keys: { appId: 12, installationId: '34', apiUrl: 'https://api.good.test', permissions: { contents: 'read' } },
+    secret: keyPem,
+    mints: {
+      token,
+      answer: { status: 201, body: Buffer.from(JSON.stringify({ token, expires_at: '2026-11-21T13:00:00Z' })) },
+    },
+    rendered: `Bearer ${token}`,
+    bad: [
+      ['no app', { installationId: 34 }],
+      ['no installation', { appId: 12 }],
+      ['an installation with a slash', { appId: 12, installationId: '3/4' }],
+      ['a repository with its owner', { appId: 12, installationId: 34, repositories: ['a/b'] }],
+      ['a permission that is none', { appId: 12, installationId: 34, permissions: { contents: 'all' } }],
+      ['plain http', { appId: 12, installationId: 34, apiUrl: 'http://api.good.test' }],
+    ],
+    field: 'Authorization',
+    parameter: null,
+  },
   header: {
     keys: { header: 'X-Secret-Thing', format: 'token "{}" {x}' },
     rendered: `token "${secretText}" {x}`,
@@ -51,6 +112,22 @@ const examples: Readonly<Record<string, KindExample>> = {
       ['a format with a line break', { header: 'x-a', format: '{}\r\nHost: b' }],
     ],
     field: 'X-Secret-Thing',
+    parameter: null,
+  },
+  'oauth2-client-credentials': {
+    keys: { tokenUrl, clientId: 'client', scope: 'read write', audience: 'https://api.good.test' },
+    mints: { token, answer: oauthAnswer() },
+    rendered: `Bearer ${token}`,
+    bad: badUrls,
+    field: 'Authorization',
+    parameter: null,
+  },
+  'oauth2-refresh': {
+    keys: { tokenUrl, clientId: 'client' },
+    mints: { token, answer: oauthAnswer({ refresh_token: 'rotated-0123456789' }) },
+    rendered: `Bearer ${token}`,
+    bad: badUrls,
+    field: 'Authorization',
     parameter: null,
   },
   placeholder: {

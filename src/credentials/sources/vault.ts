@@ -10,7 +10,7 @@ import { Value } from 'typebox/value'
 import { parseDurationMs } from '../../policy/parse-limits.ts'
 import { kindKeys, parseKeys } from '../credential-kind.ts'
 import { createKeptValue } from '../kept-value.ts'
-import { type HttpsPlace, HttpsUrl, OwnAddresses, type OwnAnswer, parseHttpsPlace } from '../own-request.ts'
+import { type HttpsPlace, HttpsUrl, jsonOf, OwnAddresses, type OwnAnswer, parseHttpsPlace } from '../own-request.ts'
 import { parseSecret, type Secret, type SecretRules } from '../secret.ts'
 import type { SecretReference, SecretSource, SecretSourceKind, SecretWorld } from '../secret-source.ts'
 import { sealSource } from '../secret-source.ts'
@@ -131,16 +131,13 @@ async function read(
 
 const Answer = Type.Object({ data: Type.Object({ data: Type.Record(Type.String(), Type.Unknown()) }) })
 
-function parseAnswer({ status, body }: OwnAnswer, field: string, rules: SecretRules): Secret | string {
+function parseAnswer(answer: OwnAnswer, field: string, rules: SecretRules): Secret | string {
+  const { status } = answer
   if (status === 404) return 'is not there, or its version was deleted'
   if (status === 403) return 'is not for this token'
   if (status !== 200) return `cannot be read: vault answered ${status}`
-  let said: unknown
-  try {
-    said = JSON.parse(body.toString('utf8'))
-  } catch {
-    return 'was answered with something that is not JSON'
-  }
+  const said = jsonOf(answer)
+  if (said === undefined) return 'was answered with something that is not JSON'
   if (!Value.Check(Answer, said)) return 'was answered in a form that is not version 2 of the store'
   const { data } = said.data
   const value = Object.hasOwn(data, field) ? data[field] : undefined

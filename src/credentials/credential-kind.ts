@@ -9,6 +9,7 @@
 
 import { type Static, type TObject, type TProperties, Type } from 'typebox'
 import { Value } from 'typebox/value'
+import type { ClientIdentity } from '../net/client-identity.ts'
 import type { OutboundHead } from '../net/outbound-head.ts'
 import type { FoundPlaceholder } from '../policy/find-placeholders.ts'
 import { isCredentialField, isCredentialParameter } from '../policy/foreign-credential.ts'
@@ -38,6 +39,8 @@ export type CredentialKind<Spec> = {
   readonly mint?: (spec: Spec, world: MintWorld) => Mint
   /** What a secret of this kind looks like; a line where nothing is said. */
   readonly secretShape?: SecretShape
+  /** For a kind that presents it in the handshake with the origin, and nothing of it on the request. */
+  readonly identity?: (spec: Spec, secret: Secret) => ClientIdentity
 }
 
 /** A kind with its spec: all that the walk needs of it. */
@@ -52,6 +55,8 @@ export type Presentation = {
   readonly apply: (head: OutboundHead, secret: Secret, sent: readonly FoundPlaceholder[]) => OutboundHead
   /** What makes the token that is presented; null: the secret itself is. */
   readonly mint: ((world: MintWorld) => Mint) | null
+  /** Who we are in the handshake with the origin; null: nobody. */
+  readonly identity: ((secret: Secret) => ClientIdentity) | null
 }
 
 /** A kind whose spec nobody outside it sees, so that kinds of different specs fit one list. */
@@ -64,7 +69,7 @@ export type AnyCredentialKind = {
 }
 
 export function sealKind<Spec>(kind: CredentialKind<Spec>): AnyCredentialKind {
-  const { mint, refuses, takes, secretShape = 'line' } = kind
+  const { identity, mint, refuses, takes, secretShape = 'line' } = kind
   const swaps = takes !== undefined
   return {
     kind: kind.kind,
@@ -84,6 +89,7 @@ export function sealKind<Spec>(kind: CredentialKind<Spec>): AnyCredentialKind {
           takes: takes === undefined ? (sent) => isStripped(owns, sent) : (sent) => takes(spec, sent),
           refuses: refuses === undefined ? () => null : (head, sent) => refuses(spec, head, sent),
           apply: (head, secret, sent) => kind.apply(head, spec, secret, sent),
+          identity: identity === undefined ? null : (secret) => identity(spec, secret),
           mint: mint === undefined ? null : (world) => mint(spec, world),
         },
       }

@@ -6,6 +6,7 @@
  * placeholder goes nowhere but where it means something, and no page of another site spends a credential (decisions 37, 38).
  */
 
+import type { ClientIdentity } from '../net/client-identity.ts'
 import type { OutboundHead } from '../net/outbound-head.ts'
 import type { RequestHead } from '../net/request-head.ts'
 import type { RequestPermit } from '../policy/decide-request.ts'
@@ -21,6 +22,8 @@ import type { Secret } from './secret.ts'
 export type Equipped = {
   readonly kind: 'equipped'
   readonly head: OutboundHead
+  /** Who we are in the handshake with the origin; null: nobody. */
+  readonly identity: ClientIdentity | null
   /** Names of the credentials put on. */
   readonly used: readonly string[]
   /** What was put on with them, and must not come back. */
@@ -80,12 +83,16 @@ export function createEquip(book: CredentialBook): CredentialEquip {
   ): Deny | Equipped => {
     if (secret === null)
       return deny('secret_unavailable', `the secret of ${credential.name} cannot be had`, rule?.id ?? null)
-    const stripped = stripFor(credential, ranges ? 'parts' : 'whole')(head)
+    const identity = credential.presentation.identity?.(secret) ?? null
+    // A key that only signs the handshake is not on the request, so no answer can hold it.
+    const isOnRequest = identity === null
+    const stripped = stripFor(credential, isOnRequest ? (ranges ? 'parts' : 'whole') : 'any')(head)
     return {
       kind: 'equipped',
       head: credential.presentation.apply(stripped.head, secret, sent),
+      identity,
       used: [credential.name],
-      secrets: [secret],
+      secrets: isOnRequest ? [secret] : [],
       drops: stripped.drops,
     }
   }
@@ -96,7 +103,7 @@ export function createEquip(book: CredentialBook): CredentialEquip {
     if (slot === null) {
       const [first] = sent
       if (first !== undefined) return deny('placeholder_elsewhere', placeOf(first), rule)
-      return { kind: 'equipped', ...bareStrip(permit)(permit.head), used: [], secrets: [] }
+      return { kind: 'equipped', ...bareStrip(permit)(permit.head), identity: null, used: [], secrets: [] }
     }
     const name = session.credentials.get(slot)
     const credential = name === undefined ? undefined : book.get(name)
@@ -106,7 +113,7 @@ export function createEquip(book: CredentialBook): CredentialEquip {
       refuseUnasked(credential, permit.head, sent, session.placeholders.get(slot), rule)
     if (refused !== null) return refused
     if (credential.presentation.swaps && sent.length === 0)
-      return { kind: 'equipped', ...stripFor(credential, 'any')(permit.head), used: [], secrets: [] }
+      return { kind: 'equipped', ...stripFor(credential, 'any')(permit.head), identity: null, used: [], secrets: [] }
     const secret = book.secretOf(credential.name)
     return secret instanceof Promise
       ? secret.then((value) => apply(credential, permit, sent, value))

@@ -46,7 +46,13 @@ export function deliver(
         return { kind: 'abandoned', detail: 'the client left before the request was sent' }
 
       const { scheme } = permit.head
-      const key = { scheme, permit: address.permit, addresses: answer.key, policyVersion: session.policy.version }
+      const key = {
+        scheme,
+        permit: address.permit,
+        addresses: answer.key,
+        policyVersion: session.policy.version,
+        identity: equipped.identity,
+      }
       const pool = rooms.poolsOf(live).poolFor(key)
       if (handshake === null) return send(rooms, exchange, live, permit, equipped, pool, null)
       const offer = offerOf(handshake, permit, equipped.used.length > 0)

@@ -58,7 +58,13 @@ export function createOwnRequests(config: Config): OwnRequests {
     const found = await permitFor(place)
     if (typeof found === 'string') return found
     context ??= createUpstreamContext(options.roots)
-    const key = { scheme: 'https' as const, permit: found.permit, addresses: found.key, policyVersion: 0 }
+    const key = {
+      scheme: 'https' as const,
+      permit: found.permit,
+      addresses: found.key,
+      policyVersion: 0,
+      identity: null,
+    }
     const head = { method, target: path, host: hostField(place.authority, 'https'), fields, body }
     const bounds = { timeoutMs, bytesMax: answerBytesMax }
     const answer = await requestOnce(new OriginPool(key, options, context), head, bounds)

@@ -1,7 +1,7 @@
 /**
  * Deliver, third step: connections to origins, kept for reuse.
  *
- * Promises: no connection is shared between sessions, policy versions, or answers of DNS; TLS is verified (chain, name,
+ * Promises: no connection is shared between sessions, policy versions, answers of DNS, or client certificates; TLS is verified (chain, name,
  * dates, 1.2 or later) against an explicit list of roots before one byte of a request is written, whatever the
  * environment says.
  */
@@ -11,6 +11,7 @@ import type { Duplex } from 'node:stream'
 import tls from 'node:tls'
 import { type buildConnector, Pool } from 'undici'
 import type { Scheme } from '../net/authority.ts'
+import type { ClientIdentity } from '../net/client-identity.ts'
 import type { AddressPermit } from '../policy/decide-address.ts'
 import type { Dial, Dialled } from './dial.ts'
 import { type Failure, FailureError, failure, failureOf } from './failure.ts'
@@ -35,6 +36,8 @@ export type PoolKey = {
   readonly permit: AddressPermit
   readonly addresses: string
   readonly policyVersion: number
+  /** Who we are in the handshake; null: nobody. */
+  readonly identity: ClientIdentity | null
 }
 
 /** A connection to an origin: what is read and written, and what a cut resets (of TLS, the socket beneath it). */
@@ -175,7 +178,7 @@ export class SessionPools {
       latest.pool.permit = key.permit
       return latest.pool
     }
-    const text = `${key.scheme} ${key.permit.authority.text} ${key.policyVersion} ${key.addresses}`
+    const text = `${key.scheme} ${key.permit.authority.text} ${key.policyVersion} ${key.identity?.id ?? ''} ${key.addresses}`
     const known = this.#pools.get(text)
     if (known !== undefined) {
       known.permit = key.permit
@@ -193,7 +196,9 @@ export class SessionPools {
         oldest.value[1].pool.close().catch(ignore)
       }
     }
-    const made = new OriginPool(key, this.#options, this.#secureContext)
+    const { roots } = this.#options
+    const context = key.identity === null ? this.#secureContext : createUpstreamContext(roots, key.identity)
+    const made = new OriginPool(key, this.#options, context)
     this.#pools.set(text, made)
     this.#latest = { key, pool: made }
     return made
@@ -222,13 +227,18 @@ function isSameKey(one: PoolKey, other: PoolKey): boolean {
     one.scheme === other.scheme &&
     one.policyVersion === other.policyVersion &&
     one.addresses === other.addresses &&
+    one.identity === other.identity &&
     one.permit.authority.text === other.permit.authority.text
   )
 }
 
-/** One context for all origins: parsing the roots costs more than a handshake. */
-export function createUpstreamContext(roots: readonly string[]): tls.SecureContext {
-  return tls.createSecureContext({ ca: [...roots], minVersion: 'TLSv1.2' })
+/** One context for all origins that we are nobody to: parsing the roots costs more than a handshake. */
+export function createUpstreamContext(
+  roots: readonly string[],
+  identity: ClientIdentity | null = null,
+): tls.SecureContext {
+  const own = identity === null ? {} : { cert: identity.certificates, key: identity.key() }
+  return tls.createSecureContext({ ca: [...roots], minVersion: 'TLSv1.2', ...own })
 }
 
 function whyUnfit(socket: tls.TLSSocket): Error | null {

@@ -2,6 +2,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { readdirSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { credentialKinds } from '../../src/credentials/kinds/index.ts'
+import { createClientCertificate } from '../support/client-certificate.ts'
 import { credentialKindSuite, type KindExample, secretText } from './credential-kind.suite.ts'
 
 const token = 'ya29.made-of-it-0123456789'
@@ -112,6 +113,17 @@ const examples: Readonly<Record<string, KindExample>> = {
       ['a format with a line break', { header: 'x-a', format: '{}\r\nHost: b' }],
     ],
     field: 'X-Secret-Thing',
+    parameter: null,
+  },
+  mtls: {
+    keys: {},
+    secret: createClientCertificate(new Date('2026-01-01'), new Date('2027-01-01')).pem,
+    rendered: null,
+    bad: [
+      ['a certificate written down', { certificate: 'x' }],
+      ['a key written down', { key: 'x' }],
+    ],
+    field: 'Authorization',
     parameter: null,
   },
   'oauth2-client-credentials': {

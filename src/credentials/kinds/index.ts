@@ -7,6 +7,7 @@ import { bearer } from './bearer.ts'
 import { gcpServiceAccount } from './gcp-service-account.ts'
 import { githubApp } from './github-app.ts'
 import { header } from './header.ts'
+import { mtls } from './mtls.ts'
 import { oauth2ClientCredentials } from './oauth2-client-credentials.ts'
 import { oauth2Refresh } from './oauth2-refresh.ts'
 import { placeholder } from './placeholder.ts'
@@ -19,6 +20,7 @@ export const credentialKinds: readonly AnyCredentialKind[] = [
   sealKind(gcpServiceAccount),
   sealKind(githubApp),
   sealKind(header),
+  sealKind(mtls),
   sealKind(oauth2ClientCredentials),
   sealKind(oauth2Refresh),
   sealKind(placeholder),

@@ -55,6 +55,7 @@ describe('with a credential', () => {
         fields: ['Accept-Encoding', 'identity', 'Authorization', `Bearer ${secretText}`],
         body: { kind: 'none' },
       },
+      identity: null,
       used: ['account'],
       secrets: [expect.toSatisfy((secret: Secret) => secret.reveal() === secretText)],
       drops: [],

@@ -42,7 +42,7 @@ function lookAlikes({ authority, dial, grant, head, host, pools }: Everything): 
     // @ts-expect-error a decision is no permit until it was looked at
     dial(decideAddress(host, [], () => false)),
     // @ts-expect-error the private field is missing
-    pools.poolFor({ scheme: 'https', permit: addressLike, addresses: '', policyVersion: 1 }),
+    pools.poolFor({ scheme: 'https', permit: addressLike, addresses: '', policyVersion: 1, identity: null }),
   ]
 }
 

@@ -8,6 +8,7 @@
 import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { loadPolicyFiles, loadPolicyFolder, loadPresets } from '../config/load-policies.ts'
+import { ruleHostsOf } from '../credentials/credential-book.ts'
 import { type Issue, issueText } from '../policy/issue.ts'
 import type { PolicySource } from '../policy/parse-policy.ts'
 import { PolicyBook } from '../policy/policy-book.ts'
@@ -47,7 +48,7 @@ export async function compileFiles(
   const all = [...own, ...folder]
   const assumed = config === null ? credentialNames(all) : []
   const credentials =
-    config === null ? assumeCredentials(all) : new Map(config.credentials.map((one) => [one.name, one]))
+    config === null ? assumeCredentials(all) : new Map(config.credentials.map((one) => [one.name, ruleHostsOf(one)]))
   const book = new PolicyBook({ presets: presets.sources, credentials })
   const issues = book.replace(all)
   if (issues.length > 0) return { kind: 'issues', issues: shown(issues, world), assumed }

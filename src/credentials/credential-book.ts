@@ -14,6 +14,14 @@ import type { SecretSource, SecretWorld } from './secret-source.ts'
 
 export type CredentialHosts = { readonly hosts: readonly DomainPattern[]; readonly unsafeWildcardHosts: boolean }
 
+/** Where a rule may use it: the hosts it is sent to, and the one where its tokens are answered. */
+export function ruleHostsOf({ hosts, unsafeWildcardHosts, presentation }: Credential): CredentialHosts {
+  const { endpoint } = presentation
+  if (endpoint === null) return { hosts, unsafeWildcardHosts }
+  const { host } = endpoint.place.authority
+  return { hosts: [...hosts, { kind: 'exact', text: host.text, host: host.name }], unsafeWildcardHosts }
+}
+
 export type CredentialHealth = {
   readonly name: string
   readonly kind: string
@@ -58,7 +66,17 @@ export class CredentialBook {
 
   /** For the policy compiler: a rule may only use a credential on these. */
   hosts(): ReadonlyMap<string, CredentialHosts> {
-    return new Map([...this.#entries].map(([name, { credential }]) => [name, credential]))
+    return new Map([...this.#entries].map(([name, { credential }]) => [name, ruleHostsOf(credential)]))
+  }
+
+  /** Slot of the session's policy to the user name that clients write beside its placeholder; most have none. */
+  clientIdsFor(slots: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+    const ids = new Map<string, string>()
+    for (const [slot, name] of slots) {
+      const endpoint = this.get(name)?.presentation.endpoint ?? null
+      if (endpoint !== null) ids.set(slot, endpoint.clientId)
+    }
+    return ids
   }
 
   /** What to put on requests as it is now, the secret or the token made of it; null when there is none to be had. */

@@ -17,6 +17,7 @@ import { foldName } from '../net/fields.ts'
 import type { RequestHead } from '../net/request-head.ts'
 import type { Mint, MintWorld } from './minted-source.ts'
 import type { Secret, SecretShape } from './secret.ts'
+import type { TokenEndpoint } from './token-endpoint.ts'
 import { type Parsed, type Problem, problemsOf } from './shape-problems.ts'
 
 /** Places a kind writes to. Stripped from the client's request first, so ours always wins. */
@@ -37,6 +38,8 @@ export type CredentialKind<Spec> = {
   readonly refuses?: (spec: Spec, head: RequestHead, sent: readonly FoundPlaceholder[]) => string | null
   /** For a kind that presents a token in the secret's stead: what makes it. Called once, before the first. */
   readonly mint?: (spec: Spec, world: MintWorld) => Mint
+  /** Where clients that hold the secret get their tokens, and as whom: for them it is answered by us. */
+  readonly endpoint?: (spec: Spec) => TokenEndpoint
   /** What a secret of this kind looks like; a line where nothing is said. */
   readonly secretShape?: SecretShape
   /** For a kind that presents it in the handshake with the origin, and nothing of it on the request. */
@@ -55,6 +58,8 @@ export type Presentation = {
   readonly apply: (head: OutboundHead, secret: Secret, sent: readonly FoundPlaceholder[]) => OutboundHead
   /** What makes the token that is presented; null: the secret itself is. */
   readonly mint: ((world: MintWorld) => Mint) | null
+  /** Where requests of the sandbox for tokens are answered by us; null: nowhere. */
+  readonly endpoint: TokenEndpoint | null
   /** Who we are in the handshake with the origin; null: nobody. */
   readonly identity: ((secret: Secret) => ClientIdentity) | null
 }
@@ -89,6 +94,7 @@ export function sealKind<Spec>(kind: CredentialKind<Spec>): AnyCredentialKind {
           takes: takes === undefined ? (sent) => isStripped(owns, sent) : (sent) => takes(spec, sent),
           refuses: refuses === undefined ? () => null : (head, sent) => refuses(spec, head, sent),
           apply: (head, secret, sent) => kind.apply(head, spec, secret, sent),
+          endpoint: kind.endpoint?.(spec) ?? null,
           identity: identity === undefined ? null : (secret) => identity(spec, secret),
           mint: mint === undefined ? null : (world) => mint(spec, world),
         },

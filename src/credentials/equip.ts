@@ -18,6 +18,7 @@ import type { CredentialBook } from './credential-book.ts'
 import type { Credential } from './credential-schema.ts'
 import { findCrossSite } from './cross-site.ts'
 import type { Secret } from './secret.ts'
+import { isTokenRequest, type TokenRequest } from './token-endpoint.ts'
 
 export type Equipped = {
   readonly kind: 'equipped'
@@ -39,7 +40,10 @@ type Bindings = {
 }
 
 /** A promise only where the secret is not at hand. */
-export type CredentialEquip = (permit: RequestPermit, session: Bindings) => Deny | Equipped | Promise<Deny | Equipped>
+export type CredentialEquip = (
+  permit: RequestPermit,
+  session: Bindings,
+) => Deny | Equipped | Promise<Deny | Equipped> | TokenRequest
 
 const nothingOwned = { fields: [], parameters: [] }
 const nothingFound: readonly FoundPlaceholder[] = []
@@ -108,6 +112,9 @@ export function createEquip(book: CredentialBook): CredentialEquip {
     const name = session.credentials.get(slot)
     const credential = name === undefined ? undefined : book.get(name)
     if (credential === undefined) return deny('secret_unavailable', `nothing fills the credential ${slot}`, rule)
+    const tokens = credential.presentation.endpoint
+    if (tokens !== null && isTokenRequest(tokens, permit.head))
+      return equipTokenRequest(credential, sent, session.placeholders.get(slot), rule)
     const refused =
       refuse(credential, permit.head, rule) ??
       refuseUnasked(credential, permit.head, sent, session.placeholders.get(slot), rule)
@@ -119,6 +126,27 @@ export function createEquip(book: CredentialBook): CredentialEquip {
       ? secret.then((value) => apply(credential, permit, sent, value))
       : apply(credential, permit, sent, secret)
   }
+}
+
+/** Answered by us, so nothing is put on, and nothing of it leaves. */
+function equipTokenRequest(
+  { name, presentation }: Credential,
+  sent: readonly FoundPlaceholder[],
+  own: string | undefined,
+  rule: string | null,
+): Deny | TokenRequest {
+  if (own === undefined) return deny('secret_unavailable', `${name} has no placeholder to answer with`, rule)
+  const misplaced = findMisplaced(presentation, sent, own)
+  if (misplaced !== null) return deny('placeholder_elsewhere', placeOf(misplaced), rule)
+  return { kind: 'token_request', placeholder: own, isProven: sent.length > 0, credential: name }
+}
+
+function findMisplaced(
+  { takes }: Credential['presentation'],
+  sent: readonly FoundPlaceholder[],
+  own: string | undefined,
+): FoundPlaceholder | null {
+  return sent.find((one) => one.placeholder !== own || !takes(one)) ?? null
 }
 
 /** The last look before a secret leaves: not of the policy, but of the credential itself. */
@@ -136,8 +164,8 @@ function refuseUnasked(
   own: string | undefined,
   rule: string | null,
 ): Deny | null {
-  const misplaced = sent.find((one) => one.placeholder !== own || !presentation.takes(one))
-  if (misplaced !== undefined) return deny('placeholder_elsewhere', placeOf(misplaced), rule)
+  const misplaced = findMisplaced(presentation, sent, own)
+  if (misplaced !== null) return deny('placeholder_elsewhere', placeOf(misplaced), rule)
   if (sent.length > 0) {
     const why = presentation.refuses(head, sent)
     return why === null ? null : deny('unsignable_request', why, rule)

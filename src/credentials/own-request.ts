@@ -14,7 +14,7 @@ import { type Problem, problem } from './shape-problems.ts'
 /** Where one of them goes. */
 export type HttpsPlace = {
   readonly authority: Authority
-  /** Without a slash at its end; empty for the root. */
+  /** As written; empty for the root. */
   readonly path: string
   /** What its name may resolve to; null: public addresses only. */
   readonly addresses: readonly Cidr[] | null
@@ -50,6 +50,11 @@ export function jsonOf({ body }: OwnAnswer): unknown {
   }
 }
 
+/** A path below the place. */
+export function below({ path }: HttpsPlace, rest: string): string {
+  return `${path.replace(/\/$/, '')}${rest}`
+}
+
 export function urlOf({ authority, path }: HttpsPlace): string {
   return `https://${hostField(authority, 'https')}${path}`
 }
@@ -65,7 +70,7 @@ export const OwnAddresses = Type.Array(Type.String({ maxLength: 64 }), {
   description: 'ranges such as 10.2.0.0/16, where the name resolves to addresses that are not public',
 })
 
-const urlText = /^https:\/\/([^/?#@\\]+)((?:\/[A-Za-z0-9._~!$&'()*+,;=:@-]+)*)\/?$/
+const urlText = /^https:\/\/([^/?#@\\]+)((?:\/[A-Za-z0-9._~!$&'()*+,;=:@-]+)*\/?)$/
 
 /** `url` and `addresses`: the keys they were written under, for complaints. */
 export function parseHttpsPlace(

@@ -15,6 +15,7 @@ import { isCredentialSubprotocol } from '../policy/foreign-credential.ts'
 import type { LiveSession, Session } from '../sessions/session.ts'
 import { type Forwarded, forward } from '../upstream/forward.ts'
 import type { OriginPool } from '../upstream/origin-pools.ts'
+import { answerToken } from './answer-token.ts'
 import type { Exchange } from './exchange.ts'
 import type { Facts } from './facts.ts'
 import { openWebSocket } from './open-websocket.ts'
@@ -34,6 +35,7 @@ export function deliver(
   if (handshake?.kind === 'problem') return deny('malformed_request', handshake.detail)
   return andThen(rooms.equip(permit, session), (equipped) => {
     if (equipped.kind === 'deny') return equipped
+    if (equipped.kind === 'token_request') return answerToken(rooms, exchange, permit.head, equipped)
     exchange.facts.credentials = equipped.used
     return andThen(rooms.resolve(permit.head.authority.host), (answer) => {
       if (answer.kind === 'failed') return answer

@@ -89,7 +89,12 @@ function grantFor(policies: PolicyBook, credentials: CredentialBook, stored: Sto
     'name' in stored.policy ? policies.get(stored.policy.name) : policies.compileInline(stored.policy.inline)
   if (!(policy instanceof Policy)) return null
   const slots = new Map(Object.entries(stored.credentials))
-  return { policy, mode: stored.mode ?? policy.mode, placeholders: credentials.placeholdersFor(stored.id, slots) }
+  return {
+    policy,
+    mode: stored.mode ?? policy.mode,
+    placeholders: credentials.placeholdersFor(stored.id, slots),
+    clientIds: credentials.clientIdsFor(slots),
+  }
 }
 
 function addStatics(

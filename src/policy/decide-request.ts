@@ -100,7 +100,7 @@ type Found = {
 function finish(grant: Grant, permit: HostPermit, head: RequestHead, found: Found): Decision<RequestPermit> {
   if (found.foreign === 'deny') {
     const placeholder = found.credential === null ? undefined : grant.placeholders.get(found.credential)
-    const place = findForeignCredential(head, placeholder ?? null)
+    const place = findForeignCredential(head, placeholder ?? null, clientIdOf(grant, found.credential))
     if (place !== null) {
       // Another host's placeholder is no account at all, and whoever sent it is helped by hearing so.
       const others = findPlaceholders(head, grant.placeholders).some((one) => one.placeholder !== placeholder)
@@ -119,6 +119,10 @@ function finish(grant: Grant, permit: HostPermit, head: RequestHead, found: Foun
       wouldDeny: found.wouldDeny,
     }),
   )
+}
+
+function clientIdOf({ clientIds }: Grant, credential: string | null): string | null {
+  return credential === null ? null : (clientIds?.get(credential) ?? null)
 }
 
 function nearestMiss(candidates: readonly Rule[], head: RequestHead): Deny {

@@ -47,11 +47,20 @@ export function isCredentialSubprotocol(token: string): boolean {
 const credentialSubprotocol =
   /(?:^|[^a-z0-9])(?:header|auth|authorization|authentication|bearer|basic|jwt|api-?key|key|access-?token|token|secret|password|credentials?)(?:[^a-z0-9]|$)/i
 
-/** The place of the first credential that is not ours, in words for the record (never its value); null when there is none. */
-export function findForeignCredential(head: RequestHead, placeholder: string | null): string | null {
+/**
+ * The place of the first credential that is not ours, in words for the record (never its value); null when there is none.
+ * `clientId`: the user name that is ours too, beside the placeholder.
+ */
+export function findForeignCredential(
+  head: RequestHead,
+  placeholder: string | null,
+  clientId: string | null = null,
+): string | null {
   for (let i = 0; i < head.fields.length; i += 2) {
     const name = head.fields[i] ?? ''
-    if (isCredentialField(name) && !isPlaceholder(head.fields[i + 1] ?? '', placeholder)) return `field ${shown(name)}`
+    if (!isCredentialField(name)) continue
+    const value = head.fields[i + 1] ?? ''
+    if (!isPlaceholder(value, placeholder) && !isClientPair(value, placeholder, clientId)) return `field ${shown(name)}`
   }
   if (head.method === 'WEBSOCKET') {
     const protocols = listTokens(fieldValues(head.fields, 'sec-websocket-protocol').join(','))
@@ -111,6 +120,14 @@ function isSignedWith(query: string, placeholder: string | null): boolean {
 function isPlaceholder(value: string, placeholder: string | null): boolean {
   if (placeholder === null) return false
   return spellingOf(value, placeholder) !== null
+}
+
+/** How an OAuth client proves itself (RFC 6749 §2.3.1): both halves form-encoded, or as they are. */
+function isClientPair(value: string, placeholder: string | null, clientId: string | null): boolean {
+  if (placeholder === null || clientId === null) return false
+  const pair = Buffer.from(/^basic +(\S+)$/i.exec(value)?.[1] ?? '', 'base64').toString('latin1')
+  const encoded = (text: string): string => new URLSearchParams({ '': text }).toString().slice(1)
+  return pair === `${clientId}:${placeholder}` || pair === `${encoded(clientId)}:${encoded(placeholder)}`
 }
 
 /** A name may be as long as a head; the record needs to know which it was. */

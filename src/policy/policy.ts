@@ -114,4 +114,6 @@ export type Grant = {
   readonly mode: Mode
   /** Credential name to the worthless value this session's sandbox holds in its place. */
   readonly placeholders: ReadonlyMap<string, string>
+  /** Credential name to the user name that may stand beside its placeholder in Basic: an OAuth client's id. */
+  readonly clientIds?: ReadonlyMap<string, string>
 }

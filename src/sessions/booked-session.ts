@@ -76,11 +76,14 @@ function firstOf({ bits, base, text }: Cidr): Ip {
   return { bits, value: base, text }
 }
 
+const noClientIds: ReadonlyMap<string, string> = new Map()
+
 function snapshotOf(stored: StoredSession, grant: Grant): Session {
   return {
     policy: grant.policy,
     mode: grant.mode,
     placeholders: grant.placeholders,
+    clientIds: grant.clientIds ?? noClientIds,
     id: stored.id,
     tokenHash: stored.tokenHash === null ? null : Buffer.from(stored.tokenHash, 'hex'),
     labels: stored.labels,

@@ -9,7 +9,15 @@ import { hostField } from '../../net/authority.ts'
 import { type OutboundHead, withField } from '../../net/outbound-head.ts'
 import { type CredentialKind, kindKeys, parseKeys } from '../credential-kind.ts'
 import type { Minted, MintWorld } from '../minted-source.ts'
-import { type HttpsPlace, HttpsUrl, jsonOf, OwnAddresses, type OwnAnswer, parseHttpsPlace } from '../own-request.ts'
+import {
+  below,
+  type HttpsPlace,
+  HttpsUrl,
+  jsonOf,
+  OwnAddresses,
+  type OwnAnswer,
+  parseHttpsPlace,
+} from '../own-request.ts'
 import { parseSecret, type Secret } from '../secret.ts'
 import type { Problem } from '../shape-problems.ts'
 import { signJwt } from '../signed-jwt.ts'
@@ -85,7 +93,7 @@ export const githubApp: CredentialKind<Spec> = {
     const answer = await world.ask({
       place,
       method: 'POST',
-      path: `${place.path}/app/installations/${installationId}/access_tokens`,
+      path: below(place, `/app/installations/${installationId}/access_tokens`),
       fields: [
         'Authorization',
         `Bearer ${proof}`,

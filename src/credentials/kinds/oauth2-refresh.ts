@@ -51,6 +51,7 @@ export const oauth2Refresh: CredentialKind<Spec> = {
   },
   owns: () => ({ fields: ['authorization'], parameters: [] }),
   apply: (head, _spec, token) => withField(head, 'Authorization', `Bearer ${token.reveal()}`),
+  endpoint: ({ place, clientId }) => ({ place, clientId }),
   mint: createMint,
 }
 

@@ -10,7 +10,15 @@ import { Value } from 'typebox/value'
 import { parseDurationMs } from '../../policy/parse-limits.ts'
 import { kindKeys, parseKeys } from '../credential-kind.ts'
 import { createKeptValue } from '../kept-value.ts'
-import { type HttpsPlace, HttpsUrl, jsonOf, OwnAddresses, type OwnAnswer, parseHttpsPlace } from '../own-request.ts'
+import {
+  below,
+  type HttpsPlace,
+  HttpsUrl,
+  jsonOf,
+  OwnAddresses,
+  type OwnAnswer,
+  parseHttpsPlace,
+} from '../own-request.ts'
 import { parseSecret, type Secret, type SecretRules } from '../secret.ts'
 import type { SecretReference, SecretSource, SecretSourceKind, SecretWorld } from '../secret-source.ts'
 import { sealSource } from '../secret-source.ts'
@@ -115,7 +123,7 @@ async function read(
   const answer = await network.ask({
     place,
     method: 'GET',
-    path: `${place.path}/v1/${path.split('/').map(encodeURIComponent).join('/')}`,
+    path: below(place, `/v1/${path.split('/').map(encodeURIComponent).join('/')}`),
     fields: [
       'X-Vault-Token',
       token.reveal(),

@@ -162,6 +162,7 @@ describe('a token endpoint', () => {
       403,
       'placeholder_elsewhere',
     ])
+    expect(reasonOf(await post(grant + own, `X-Note: ${own}\r\n`))).toEqual([403, 'placeholder_elsewhere'])
     expect(issuer.connections).toEqual([])
   })
 

@@ -3,6 +3,7 @@
  * any case failing is not covered.
  */
 
+import { credentialMutants } from './credential-mutants.ts'
 import { exchangeMutants } from './exchange-mutants.ts'
 import { httpMutants } from './http-mutants.ts'
 import { netMutants } from './net-mutants.ts'
@@ -33,4 +34,5 @@ export const mutants: readonly Mutant[] = [
   ...exchangeMutants,
   ...redactMutants,
   ...webSocketMutants,
+  ...credentialMutants,
 ]

@@ -327,8 +327,8 @@ export const policyMutants: readonly Mutant[] = [
 
   foreign({
     without: 'fields',
-    from: 'if (isCredentialField(name) && !isPlaceholder(',
-    to: "if (name === '' && !isPlaceholder(",
+    from: 'if (!isCredentialField(name)) continue',
+    to: "if (name !== '') continue",
     cases: 'SEC-26',
   }),
   foreign({

@@ -35,7 +35,7 @@ describe('a request for a token', () => {
     [false, 'https://login.test/oauth/token', headOf('GET', '/oauth/token')],
     [false, 'https://login.test/oauth/token', headOf('POST', '/oauth/token', 'other.test')],
     [false, 'https://login.test/oauth/token', headOf('POST', '/oauth/token', 'login.test:8443')],
-    [false, 'https://login.test/oauth/token', headOf('POST', '/oauth/token', 'login.test', 'http')],
+    [false, 'https://login.test:80/oauth/token', headOf('POST', '/oauth/token', 'login.test', 'http')],
   ])('is it: %s, at %s', (is, url, head) => {
     expect(isTokenRequest({ place: placeAt(url), clientId: 'c' }, head)).toBe(is)
   })

@@ -9,10 +9,12 @@
 import type { ClientIdentity } from '../net/client-identity.ts'
 import type { OutboundHead } from '../net/outbound-head.ts'
 import type { RequestHead } from '../net/request-head.ts'
+import { fieldValues } from '../net/fields.ts'
 import type { RequestPermit } from '../policy/decide-request.ts'
 import { type Deny, deny } from '../policy/decision.ts'
 import { matchesPattern } from '../policy/domain-pattern.ts'
 import { findPlaceholders, type FoundPlaceholder } from '../policy/find-placeholders.ts'
+import { isClientPair } from '../policy/foreign-credential.ts'
 import { type AnswerRules, createStrip, type Strip } from './client-credentials.ts'
 import type { CredentialBook } from './credential-book.ts'
 import type { Credential } from './credential-schema.ts'
@@ -114,7 +116,7 @@ export function createEquip(book: CredentialBook): CredentialEquip {
     if (credential === undefined) return deny('secret_unavailable', `nothing fills the credential ${slot}`, rule)
     const tokens = credential.presentation.endpoint
     if (tokens !== null && isTokenRequest(tokens, permit.head))
-      return equipTokenRequest(credential, sent, session.placeholders.get(slot), rule)
+      return equipTokenRequest(credential, permit.head, sent, session.placeholders.get(slot), rule)
     const refused =
       refuse(credential, permit.head, rule) ??
       refuseUnasked(credential, permit.head, sent, session.placeholders.get(slot), rule)
@@ -131,6 +133,7 @@ export function createEquip(book: CredentialBook): CredentialEquip {
 /** Answered by us, so nothing is put on, and nothing of it leaves. */
 function equipTokenRequest(
   { name, presentation }: Credential,
+  head: RequestHead,
   sent: readonly FoundPlaceholder[],
   own: string | undefined,
   rule: string | null,
@@ -138,7 +141,11 @@ function equipTokenRequest(
   if (own === undefined) return deny('secret_unavailable', `${name} has no placeholder to answer with`, rule)
   const misplaced = findMisplaced(presentation, sent, own)
   if (misplaced !== null) return deny('placeholder_elsewhere', placeOf(misplaced), rule)
-  return { kind: 'token_request', placeholder: own, isProven: sent.length > 0, credential: name }
+  // Encoded as some clients do, it is in none of the spellings that are looked for everywhere.
+  const clientId = presentation.endpoint?.clientId ?? null
+  const isProven =
+    sent.length > 0 || fieldValues(head.fields, 'authorization').some((value) => isClientPair(value, own, clientId))
+  return { kind: 'token_request', placeholder: own, isProven, credential: name }
 }
 
 function findMisplaced(

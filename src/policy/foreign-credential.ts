@@ -122,12 +122,18 @@ function isPlaceholder(value: string, placeholder: string | null): boolean {
   return spellingOf(value, placeholder) !== null
 }
 
-/** How an OAuth client proves itself (RFC 6749 §2.3.1): both halves form-encoded, or as they are. */
-function isClientPair(value: string, placeholder: string | null, clientId: string | null): boolean {
+/** How an OAuth client proves itself (RFC 6749 §2.3.1): both halves form-encoded, by some down to the last dash, or as they are. */
+export function isClientPair(value: string, placeholder: string | null, clientId: string | null): boolean {
   if (placeholder === null || clientId === null) return false
   const pair = Buffer.from(/^basic +(\S+)$/i.exec(value)?.[1] ?? '', 'base64').toString('latin1')
-  const encoded = (text: string): string => new URLSearchParams({ '': text }).toString().slice(1)
-  return pair === `${clientId}:${placeholder}` || pair === `${encoded(clientId)}:${encoded(placeholder)}`
+  const colon = pair.indexOf(':')
+  const means = (half: string, text: string): boolean =>
+    half === text || decodedEscapes(half.replaceAll('+', ' ')) === text
+  // A client id may have a colon of its own where nothing is encoded.
+  return (
+    pair === `${clientId}:${placeholder}` ||
+    (colon >= 0 && means(pair.slice(0, colon), clientId) && means(pair.slice(colon + 1), placeholder))
+  )
 }
 
 /** A name may be as long as a head; the record needs to know which it was. */

@@ -152,8 +152,8 @@ export const credentialMutants: readonly Mutant[] = [
   {
     file: 'credentials/equip.ts',
     without: 'the placeholder of another credential at a token endpoint',
-    from: "const misplaced = findMisplaced(presentation, sent, own)\n  if (misplaced !== null) return deny('placeholder_elsewhere', placeOf(misplaced), rule)\n  return {",
-    to: 'return {',
+    from: "if (misplaced !== null) return deny('placeholder_elsewhere', placeOf(misplaced), rule)\n  // Encoded",
+    to: '// Encoded',
     corpus: ['integration/token-endpoints.test.ts'],
   },
   {

@@ -180,7 +180,7 @@ export const redactMutants: readonly Mutant[] = [
   }),
   equip({
     without: 'the secret to look for',
-    from: 'secrets: [secret],',
+    from: 'secrets: isOnRequest ? [secret] : [],',
     to: 'secrets: [],',
   }),
   equip({

@@ -75,10 +75,11 @@ export function createOwnRequests(config: Config): OwnRequests {
     ask,
     vaults: vaults.endpoints,
     findVaults: async () => {
-      for (const place of vaultPlaces) {
+      const find = async (place: HttpsPlace): Promise<void> => {
         const answer = await resolve(place.authority.host)
         if (answer.kind === 'resolved') vaults.note(place, answer.addresses)
       }
+      await Promise.all(vaultPlaces.map(find))
     },
   }
 }

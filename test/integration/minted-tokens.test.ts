@@ -89,6 +89,14 @@ describe('a token made of a client secret', () => {
     }
   })
 
+  it('does not come back: it is masked where the origin says what it was sent', async () => {
+    world.https.answer = (request, socket) => answer(socket, 200, JSON.stringify(request.fields))
+    const text = (await ask()).body.toString()
+    expect(text).toContain(`"Bearer ${'*'.repeat('token-1-0123456789'.length)}"`)
+    expect(text).not.toContain('token-1')
+    expect(world.records.at(-1)).toMatchObject({ redactions: 1 })
+  })
+
   it('is got anew after a 401, once, and the 401 is the answer to the request it was for', async () => {
     world.https.answer = (_request, socket) => answer(socket, 401, 'no')
     expect([(await ask()).status, (await ask()).status, (await ask()).status]).toEqual([401, 401, 401])

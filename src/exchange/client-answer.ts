@@ -1,5 +1,5 @@
 /**
- * The answer to one request, written to the client: head, framing, body.
+ * The answer to one request of HTTP/1.1, written to the client: head, framing, body.
  *
  * Promises: framing is ours (the length the origin promised, or chunks, or for HTTP/1.0 the end of the connection); a head
  * and a body that come together go out in one write; a head that comes alone goes out alone, at once.
@@ -10,6 +10,8 @@ import { FieldMemo } from '../net/field-memo.ts'
 import { fieldValues, listTokens } from '../net/fields.ts'
 import type { RawHead } from '../net/request-head.ts'
 import type { ResponseHead } from '../net/response-head.ts'
+import type { Answer } from './answer.ts'
+import type { Connection } from './connection.ts'
 import type { Reply } from './reply.ts'
 
 /** The largest piece that is copied behind its head, or between its chunk's size and end, to save a write of its own. */
@@ -17,11 +19,12 @@ const copiedBytesMax = 16_384
 
 type Framing = 'chunks' | 'close' | 'length' | 'none'
 
-export class ClientAnswer {
+export class ClientAnswer implements Answer {
   /** What the client was told; null: nothing so far. */
   status: number | null = null
   /** Nothing follows this answer on the connection. */
   last: boolean
+  readonly #connection: Connection
   readonly #stream: net.Socket
   readonly #bodiless: boolean
   readonly #knowsChunks: boolean
@@ -30,11 +33,16 @@ export class ClientAnswer {
   #head: string | null = null
   #held: Buffer | null = null
 
-  constructor(stream: net.Socket, request: RawHead) {
-    this.#stream = stream
+  constructor(connection: Connection, request: RawHead) {
+    this.#connection = connection
+    this.#stream = connection.start.stream
     this.#bodiless = request.method === 'HEAD'
     this.#knowsChunks = request.httpVersion === '1.1'
     this.last = !staysOpen(request)
+  }
+
+  beLast(): void {
+    this.last = true
   }
 
   continue(): void {
@@ -113,6 +121,11 @@ export class ClientAnswer {
     const bytes = Buffer.from(body)
     const head = `HTTP/1.1 ${status} ${reason}\r\n${linesOf(fields)}Content-Length: ${bytes.length}\r\n${this.#connectionField()}\r\n`
     this.#stream.write(this.#bodiless ? head : head + bytes.toString('latin1'), 'latin1')
+  }
+
+  /** A reset, since the end of a connection is how an answer without framing ends. */
+  abort(): void {
+    this.#connection.cut()
   }
 
   #waiting(): string {

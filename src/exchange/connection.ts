@@ -12,7 +12,7 @@ import type { Deny } from '../policy/decision.ts'
 import type { Cuttable, LiveSession, Session } from '../sessions/session.ts'
 import { resetSocket } from '../upstream/reset-socket.ts'
 import type { Watched } from './deadlines.ts'
-import type { InterruptReason } from './outcome.ts'
+import type { InterruptReason, Outcome } from './outcome.ts'
 
 /** Milliseconds. */
 export type ConnectionLimits = {
@@ -48,14 +48,23 @@ export type ActiveExchange = {
   readonly stillAllowed: (session: Session) => boolean
   /** Once a sweep. */
   readonly check: (now: number) => void
-  /** Ends it with a refusal of the connection's: its body is not what its head said. */
-  readonly interrupt: (deny: Deny) => void
+  /** Ends it from the connection's side: its body is not what its head said, or nothing moved for too long. */
+  readonly interrupt: (why: Interruption) => void
   /** The connection is about to be reset. */
   readonly cut: (why: InterruptReason | null) => void
   /** The client takes more of its answer. */
   readonly drained: () => void
   /** The client is gone. */
   readonly leave: () => void
+}
+
+export type Interruption = Extract<Outcome, { kind: 'deny' | 'interrupted' }>
+
+/** Where one exchange after the other, or beside the other, is under way. */
+export type Lane = {
+  readonly begin: (active: ActiveExchange) => void
+  /** It has its record. */
+  readonly over: () => void
 }
 
 type Drain = { readonly until: number; readonly bytesMax: number }
@@ -66,8 +75,9 @@ const challengeMs = 3000
 /** A client that has said its last word may still be listening, or be gone: nobody can tell until something is written. */
 const halfClosedMs = 5000
 
-export class Connection implements Cuttable, Watched {
+export class Connection implements Cuttable, Lane, Watched {
   readonly start: ConnectionStart
+  /** Of HTTP/2: all that is under way, as one. */
   active: ActiveExchange | null = null
   /** Requests seen, refused ones too. */
   requests = 0
@@ -132,6 +142,10 @@ export class Connection implements Cuttable, Watched {
     this.#phaseSince = performance.now()
     // Counted at the first sweep that finds it: most exchanges are over by then.
     this.#bytesSeen = -1
+  }
+
+  over(): void {
+    this.active = null
   }
 
   /** `unreadBytes` were read from the stream already and put back: the beginning of a head counts, however it came. */

@@ -9,11 +9,10 @@ import type { HeadProblem, RawHead, RequestHead } from '../net/request-head.ts'
 import type { ResponseHead } from '../net/response-head.ts'
 import { decideHost } from '../policy/decide-host.ts'
 import { decideRequest } from '../policy/decide-request.ts'
-import type { Deny } from '../policy/decision.ts'
 import type { Session } from '../sessions/session.ts'
 import type { ResponseWriter } from '../upstream/forward.ts'
-import { ClientAnswer } from './client-answer.ts'
-import type { ActiveExchange, Connection } from './connection.ts'
+import type { Answer } from './answer.ts'
+import type { ActiveExchange, Connection, Interruption } from './connection.ts'
 import type { Facts } from './facts.ts'
 import type { InterruptReason, Outcome } from './outcome.ts'
 import { type Reply, replyTo } from './reply.ts'
@@ -28,6 +27,7 @@ export type Incoming = {
   readonly raw: RawHead
   readonly head: HeadProblem | RequestHead
   readonly body: RequestBody
+  readonly answer: Answer
 }
 
 /** What an exchange waits for: a request on its way, or what became of its connections since. */
@@ -44,10 +44,10 @@ export class Exchange implements ActiveExchange, ResponseWriter {
   readonly connection: Connection
   readonly incoming: Incoming
   readonly #rooms: Rooms
-  readonly #answer: ClientAnswer
+  readonly #answer: Answer
   #delivery: Delivery | null = null
   #onDrain: (() => void) | null = null
-  #interruption: Deny | null = null
+  #interruption: Interruption | null = null
   #left = false
   #continued = false
 
@@ -56,11 +56,11 @@ export class Exchange implements ActiveExchange, ResponseWriter {
     this.connection = connection
     this.incoming = incoming
     this.facts = facts
-    this.#answer = new ClientAnswer(connection.start.stream, incoming.raw)
+    this.#answer = incoming.answer
   }
 
   /** Why the connection ended it, when it did: it overrides what the walk says. */
-  get interruption(): Deny | null {
+  get interruption(): Interruption | null {
     return this.#interruption
   }
 
@@ -78,8 +78,8 @@ export class Exchange implements ActiveExchange, ResponseWriter {
     this.#delivery?.cut?.(why)
   }
 
-  interrupt(deny: Deny): void {
-    this.#interruption ??= deny
+  interrupt(why: Interruption): void {
+    this.#interruption ??= why
     this.#abandon()
   }
 
@@ -142,8 +142,7 @@ export class Exchange implements ActiveExchange, ResponseWriter {
   }
 
   abort(): void {
-    // A reset, since the end of a connection is how an answer without framing ends.
-    this.connection.cut()
+    this.#answer.abort()
   }
 
   onDrain(listener: () => void): void {
@@ -162,8 +161,7 @@ export class Exchange implements ActiveExchange, ResponseWriter {
     const { head } = this.incoming
     // After an ambiguous head nobody knows where the next one begins, nor after a body that was announced, and whose sender
     // may or may not send it now that it was not asked to.
-    if ('kind' in head || reply.status === 400 || (head.expectContinue && !this.#continued))
-      this.connection.poisoned = true
+    if ('kind' in head || reply.status === 400 || (head.expectContinue && !this.#continued)) this.#answer.beLast()
     this.#send(reply)
     return reply.status
   }
@@ -176,7 +174,7 @@ export class Exchange implements ActiveExchange, ResponseWriter {
   }
 
   #send(reply: Reply): void {
-    if (this.connection.poisoned) this.#answer.last = true
+    if (this.connection.poisoned) this.#answer.beLast()
     this.#answer.send(reply)
     if (this.#answer.last) this.connection.poisoned = true
   }

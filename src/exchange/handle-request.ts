@@ -7,7 +7,7 @@ import { decideHost } from '../policy/decide-host.ts'
 import { decideRequest } from '../policy/decide-request.ts'
 import { allow, type Decision, type Deny, deny } from '../policy/decision.ts'
 import type { LiveSession } from '../sessions/session.ts'
-import type { Connection } from './connection.ts'
+import type { Connection, Lane } from './connection.ts'
 import { deliver } from './deliver.ts'
 import { describeEgress, isEgressLocal } from './egress-local.ts'
 import { Exchange, type Incoming } from './exchange.ts'
@@ -16,9 +16,14 @@ import { interrupted, type Outcome } from './outcome.ts'
 import type { Rooms } from './rooms.ts'
 import type { Soon } from './soon.ts'
 
-export async function handleRequest(rooms: Rooms, connection: Connection, incoming: Incoming): Promise<void> {
+export async function handleRequest(
+  rooms: Rooms,
+  connection: Connection,
+  incoming: Incoming,
+  lane: Lane = connection,
+): Promise<void> {
   const exchange = new Exchange(rooms, connection, incoming, beginFacts(rooms, connection, 'request'))
-  connection.begin(exchange)
+  lane.begin(exchange)
   rooms.streams.open++
   learnTrust(rooms, connection)
   let outcome: Outcome
@@ -42,7 +47,7 @@ export async function handleRequest(rooms: Rooms, connection: Connection, incomi
   } finally {
     finishFacts(rooms, exchange.facts, outcome, status)
     rooms.streams.open--
-    connection.active = null
+    lane.over()
   }
 }
 

@@ -28,6 +28,6 @@ const interruptions = {
   revoked: 'the session was revoked',
 } as const satisfies Record<InterruptReason, string>
 
-export function interrupted(why: InterruptReason): Outcome {
+export function interrupted(why: InterruptReason): Extract<Outcome, { kind: 'interrupted' }> {
   return { kind: 'interrupted', detail: interruptions[why] }
 }

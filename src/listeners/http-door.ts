@@ -5,6 +5,7 @@
  * other; after an ambiguous one nothing more is read.
  */
 
+import { ClientAnswer } from '../exchange/client-answer.ts'
 import type { Connection } from '../exchange/connection.ts'
 import { type ConnectAsked, handleConnect } from '../exchange/handle-connect.ts'
 import { beginFacts, finishFacts, handleRequest, identify, noteSession } from '../exchange/handle-request.ts'
@@ -102,7 +103,8 @@ class Visit implements HttpListener {
 
   onRequest(raw: RawHead, head: HeadProblem | RequestHead, body: RequestBody): void {
     this.#count.begun(this)
-    handleRequest(this.#rooms, this.#connection, { raw, head, body }).then(
+    const answer = new ClientAnswer(this.#connection, raw)
+    handleRequest(this.#rooms, this.#connection, { raw, head, body, answer }).then(
       () => this.#answered(),
       () => this.#failed(),
     )

@@ -1,8 +1,8 @@
-import type net from 'node:net'
 import { Writable } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { ClientAnswer } from '../../../src/exchange/client-answer.ts'
+import type { Connection } from '../../../src/exchange/connection.ts'
 import { noteRepeated } from '../../../src/net/field-memo.ts'
 import type { RawHead } from '../../../src/net/request-head.ts'
 import type { ResponseHead } from '../../../src/net/response-head.ts'
@@ -28,7 +28,8 @@ class Wire extends Writable {
 
 function answerOf(request: Partial<RawHead> = {}, wire: Wire = new Wire()): { answer: ClientAnswer; wire: Wire } {
   const raw = { method: 'GET', target: '/', httpVersion: '1.1', fields: [], ...request }
-  return { answer: new ClientAnswer(wire as unknown as net.Socket, raw), wire }
+  const connection = { start: { stream: wire }, cut: () => wire.destroy() } as unknown as Connection
+  return { answer: new ClientAnswer(connection, raw), wire }
 }
 
 function headOf(fields: readonly string[] = [], status = 200, reason = 'OK'): ResponseHead {

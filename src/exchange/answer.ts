@@ -1,0 +1,27 @@
+/** What the walk can say to a client, whatever protocol carries it. */
+
+import type { ResponseHead } from '../net/response-head.ts'
+import type { Reply } from './reply.ts'
+
+export type Answer = {
+  /** What the client was told; null: nothing so far. */
+  readonly status: number | null
+  /** Nothing follows this answer on its connection. */
+  readonly last: boolean
+  /** Said before the head: what follows on the connection, if anything can, will not be read. */
+  readonly beLast: () => void
+  /** 100: the body is welcome. */
+  readonly continue: () => void
+  /** A 1xx of the origin's. */
+  readonly interim: (head: ResponseHead) => void
+  /** The connection leaves HTTP: nothing more is said here. */
+  readonly switchTo: (protocol: string, head: ResponseHead) => void
+  readonly start: (head: ResponseHead) => void
+  /** False: wait until the client takes more. */
+  readonly write: (piece: Buffer) => boolean
+  readonly end: () => void
+  /** A whole answer of our own. */
+  readonly send: (reply: Reply) => void
+  /** Ends it so that what was sent cannot pass for complete. */
+  readonly abort: () => void
+}

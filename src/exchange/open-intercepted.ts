@@ -50,7 +50,13 @@ export function openPlain(
       resetSocket(socket)
       return told(refusal ?? deny('opaque_tunnel', first.detail))
     case 'http':
-      serveInside(rooms, connect, live, { stream: socket, scheme: 'http', authority, refusal }, first.bytes)
+      serveInside(
+        rooms,
+        connect,
+        live,
+        { stream: socket, protocol: 'http/1.1', scheme: 'http', authority, refusal },
+        first.bytes,
+      )
       return told(null)
   }
 }
@@ -84,7 +90,7 @@ async function openTls(
     rooms,
     connect,
     live,
-    { stream: opened.socket, scheme: 'https', authority, refusal: mismatch ?? differs },
+    { stream: opened.socket, protocol: opened.protocol, scheme: 'https', authority, refusal: mismatch ?? differs },
     Buffer.alloc(0),
   )
   return told(null)
@@ -105,6 +111,7 @@ export function judgeServerName(serverName: string | null, authority: Authority)
 
 type Inside = {
   readonly stream: net.Socket
+  readonly protocol: 'h2' | 'http/1.1'
   readonly scheme: Scheme
   readonly authority: Authority
   readonly refusal: Deny | null
@@ -139,7 +146,8 @@ function serveInside(rooms: Rooms, connect: Connect, live: LiveSession, inside: 
   }
   if (raw.closed) onClose()
   else raw.once('close', onClose)
-  rooms.serve(connection, early)
+  if (inside.protocol === 'h2') rooms.serveH2(connection)
+  else rooms.serve(connection, early)
 }
 
 function told(outcome: Extract<Opened, { kind: 'told' }>['outcome']): Opened {

@@ -46,8 +46,10 @@ export type Rooms = {
   /** Milliseconds that the answer to a refusal waits, when it is one of a loop. */
   readonly loopDelayMs: DenialLoops['delayMs']
 
-  /** Reads HTTP from a socket, as the connection it is given. */
+  /** Reads HTTP/1.1 from a socket, as the connection it is given. */
   readonly serve: (connection: Connection, early: Buffer) => void
+  /** The same for HTTP/2. */
+  readonly serveH2: (connection: Connection) => void
   readonly trust: ClientTrust
   readonly denials: RecentDenials
   readonly deadlines: Deadlines

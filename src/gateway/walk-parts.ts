@@ -10,6 +10,7 @@ import type { DenialLoops } from '../exchange/denial-loops.ts'
 import { RecentDenials } from '../exchange/egress-local.ts'
 import type { Rooms } from '../exchange/rooms.ts'
 import type { GatewayWorld } from '../gateway.ts'
+import { createH2Door } from '../listeners/h2-door.ts'
 import { createHttpDoor } from '../listeners/http-door.ts'
 import { listenForProxy, type ProxyListener } from '../listeners/proxy-listener.ts'
 import { createAuthLimiter } from '../sessions/auth-limiter.ts'
@@ -53,20 +54,26 @@ export async function startWalk(parts: WalkParts): Promise<GatewayWalk> {
   const deadlines = new Deadlines(sweepMs)
   const limiter = createAuthLimiter({ now: () => performance.now() })
   // The door serves what the rooms open, and the rooms open what the door accepts.
-  const late: { serve: Rooms['serve'] } = { serve: (connection) => connection.cut() }
+  const late: { serve: Rooms['serve']; serveH2: Rooms['serveH2'] } = {
+    serve: (connection) => connection.cut(),
+    serveH2: (connection) => connection.cut(),
+  }
   const dial = createDial({ timeoutMs: config.limits.connectTimeoutMs, attemptMs: config.limits.connectAttemptMs })
   const pools = createPools(config, dial)
   const serve: Rooms['serve'] = (connection, early) => late.serve(connection, early)
-  const rooms = furnish(parts, { deadlines, dial, limiter, own, poolsOf: pools.poolsOf, serve })
+  const serveH2: Rooms['serveH2'] = (connection) => late.serveH2(connection)
+  const rooms = furnish(parts, { deadlines, dial, limiter, own, poolsOf: pools.poolsOf, serve, serveH2 })
   const door = createHttpDoor(rooms, { headBytesMax: config.limits.headBytesMax })
+  const h2Door = createH2Door(rooms, { headBytesMax: config.limits.headBytesMax })
   late.serve = (connection, early) => door.serve(connection, early)
+  late.serveH2 = (connection) => h2Door.serve(connection)
 
   const connections = { open: 0, max: config.limits.connectionsMax }
   const listeners: ProxyListener[] = []
   const close = async (): Promise<void> => {
     for (const listener of listeners) await listener.close()
     // What was cut ends now, and its record must be written; a name that is still asked for may take longer than we wait.
-    await Promise.race([door.settled(), delay(settleMsMax, undefined, { ref: false })])
+    await Promise.race([Promise.all([door.settled(), h2Door.settled()]), delay(settleMsMax, undefined, { ref: false })])
     pools.close()
     deadlines.close()
     limiter.close()
@@ -101,7 +108,7 @@ function createPools({ limits, upstream }: Config, dial: Dial): PoolsBySession {
   })
 }
 
-type Furniture = Pick<Rooms, 'deadlines' | 'dial' | 'poolsOf' | 'serve'> & {
+type Furniture = Pick<Rooms, 'deadlines' | 'dial' | 'poolsOf' | 'serve' | 'serveH2'> & {
   readonly limiter: ReturnType<typeof createAuthLimiter>
   readonly own: readonly Endpoint[]
 }

@@ -51,7 +51,7 @@ export const denyReasons = {
     says: 'the request brought a credential of its own; send it without one, the proxy adds the right one',
   },
   host_not_allowed: { status: 403, room: 'admit', says: 'no rule of this session allows the host' },
-  malformed_request: { status: 400, room: 'accept', says: 'the request is not well-formed HTTP/1.1 for a proxy' },
+  malformed_request: { status: 400, room: 'accept', says: 'the request is not well-formed HTTP for a proxy' },
   method_not_allowed: { status: 403, room: 'judge', says: 'the host is allowed, but not with this method' },
   opaque_tunnel: { status: 403, room: 'open', says: 'the tunnel carried neither TLS nor HTTP; nothing else may pass' },
   overloaded: {

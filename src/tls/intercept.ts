@@ -2,8 +2,8 @@
  * Intercept: from a client's raw socket to a decrypted one, with the leaf of the host the caller permitted.
  *
  * Promises: ends within the deadline, in exactly one of three ways; unless it is open the raw socket is destroyed; no
- * error of this connection, before or after, is uncaught. It offers `http/1.1` and nothing else, TLS 1.2 or later, no
- * renegotiation, no early data.
+ * error of this connection, before or after, is uncaught. It speaks HTTP/2 and HTTP/1.1, TLS 1.2 or later, no renegotiation,
+ * no early data.
  *
  * It does not judge the name: the caller has judged the ClientHello, and compares `serverName` with it once more.
  */
@@ -16,7 +16,12 @@ import type { LeafCache, LeafPurpose } from './leaf-cache.ts'
 
 export type Interception =
   /** Decrypted; it stays paused until someone reads. The owner listens for `error` and `close` from here on. */
-  | { readonly kind: 'open'; readonly socket: TLSSocket; readonly serverName: string | null }
+  | {
+      readonly kind: 'open'
+      readonly socket: TLSSocket
+      readonly serverName: string | null
+      readonly protocol: 'h2' | 'http/1.1'
+    }
   /** `clientRejected`: the client said that it does not accept our certificate. */
   | { readonly kind: 'failed'; readonly detail: string; readonly clientRejected: boolean }
   /** There is no leaf to be had for this host now. */
@@ -24,6 +29,9 @@ export type Interception =
 
 /** `first` is what was already read from the socket, which is paused: it is put back before the handshake. */
 export type Intercept = (socket: Socket, first: Buffer, host: Host, purpose: LeafPurpose) => Promise<Interception>
+
+/** In our order. A refusal is best said where there is a reason phrase, because some clients show nothing else. */
+const offers: Readonly<Record<LeafPurpose, string[]>> = { allowed: ['h2', 'http/1.1'], denied: ['http/1.1', 'h2'] }
 
 export function createIntercept(options: {
   readonly leaves: Pick<LeafCache, 'contextFor'>
@@ -38,7 +46,7 @@ export function createIntercept(options: {
       return secureContext === null ? { kind: 'no_leaf' } : failed('the client left before the handshake')
     }
     if (first.length > 0) socket.unshift(first)
-    const tls = new TLSSocket(socket, { isServer: true, secureContext, ALPNProtocols: ['http/1.1'] })
+    const tls = new TLSSocket(socket, { isServer: true, secureContext, ALPNProtocols: offers[purpose] })
     return handshake(tls, socket, first, options.handshakeTimeoutMs)
   }
 }
@@ -57,7 +65,12 @@ function handshake(tls: TLSSocket, socket: Socket, first: Buffer, timeoutMs: num
       resolve(outcome)
     }
     const deadline = setTimeout(() => end(failed('the TLS handshake took too long')), timeoutMs)
-    tls.once('secure', () => end({ kind: 'open', socket: tls, serverName: serverNameOf(tls, first) }))
+    tls.once('secure', () => {
+      // A server's TLSSocket without a tls.Server never says so itself, and a session of HTTP/2 would wait for it for ever.
+      const protocol = tls.alpnProtocol === 'h2' ? 'h2' : 'http/1.1'
+      if (protocol === 'h2') Object.assign(tls, { secureConnecting: false })
+      end({ kind: 'open', socket: tls, serverName: serverNameOf(tls, first), protocol })
+    })
     const onGone = (): void => end(failed('the client closed the connection during the handshake'))
     tls.once('close', onGone)
     // A client that was gone before our first flight: the write that failed says nothing, and only the end is seen.

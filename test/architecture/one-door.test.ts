@@ -35,7 +35,7 @@ const worldDoors: Readonly<Record<string, readonly string[]>> = {
   'node:dns': ['upstream/resolve.ts'],
   'node:dns/promises': ['upstream/resolve.ts'],
   'node:http': ['cli/control-client.ts', 'cli/demo-client.ts', 'listeners/http-door.ts'],
-  'node:http2': [],
+  'node:http2': ['listeners/h2-door.ts'],
   'node:https': ['cli/control-client.ts', 'cli/demo-client.ts', 'cli/demo-origin.ts'],
   'node:net': ['listeners/proxy-listener.ts', 'upstream/dial.ts'],
   'node:readline': ['cli/'],

@@ -7,6 +7,7 @@
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import { frame, FrameClient, hpack } from '../support/h2-client.ts'
 import { RawClient } from '../support/raw-client.ts'
 import { type StrictRequest, valuesOf } from '../support/strict-http.ts'
 import { agree, frameOf } from '../support/websocket-peer.ts'
@@ -23,8 +24,10 @@ export type CutsReport = {
 
 const paths = ['download', 'plain', 'tunnel', 'upload', 'websocket'] as const
 type Path = (typeof paths)[number]
+type Client = Pick<RawClient, 'closed' | 'reset'>
 
 const rounds = 24
+const streamsOfEach = 3
 const chunk = Buffer.alloc(65_536, 'x')
 
 async function main(): Promise<void> {
@@ -44,7 +47,10 @@ async function main(): Promise<void> {
   const before = openSockets()
   for (let round = 0; round < rounds; round++) {
     const session = await world.newSession()
-    const clients = await Promise.all(paths.map((path) => begin(world, session, path)))
+    const clients: Client[] = await Promise.all([
+      ...paths.map((path) => begin(world, session, path)),
+      beginStreams(world, session),
+    ])
     // Each round is cut at another moment, and not all in the same way.
     await delay(round % 7)
     if (round % 3 === 0) for (const client of clients) client.reset()
@@ -66,7 +72,7 @@ async function main(): Promise<void> {
     served,
     openSockets: openSockets() - before,
     openHolds,
-    unrecorded: rounds * paths.length - world.records.length,
+    unrecorded: rounds * (paths.length + streamsOfEach) - world.records.length,
   }
   await world[Symbol.asyncDispose]()
   process.stdout.write(`${JSON.stringify(report)}\n`)
@@ -99,6 +105,31 @@ async function begin(world: World, session: WorldSession, path: Path): Promise<R
     await once(inside.socket, 'data')
   }
   return inside
+}
+
+/** Two downloads and an upload as streams of one connection. */
+async function beginStreams(world: World, session: WorldSession): Promise<Client> {
+  const client = await FrameClient.open(world, session, 'good.test')
+  const head = (method: string): Buffer =>
+    hpack([
+      [':method', method],
+      [':scheme', 'https'],
+      [':authority', `good.test:${world.ports.https}`],
+      [':path', '/'],
+    ])
+  const window = Buffer.from([0x3f, 0, 0, 0])
+  client.write(frame('windowUpdate', 0, 0, window))
+  for (const stream of [1, 3])
+    client.write(frame('headers', 5, stream, head('GET')), frame('windowUpdate', 0, stream, window))
+  client.write(frame('headers', 4, 5, head('POST')), frame('data', 0, 5, chunk.subarray(0, 16_384)))
+  while (new Set(client.of('data').map(({ stream }) => stream)).size < 2) await delay(1)
+  return {
+    reset: () => void client.outer.resetAndDestroy(),
+    closed: async () => {
+      await settled(() => client.closed)
+      return client.closed
+    },
+  }
 }
 
 /** Uploads chunks until nobody takes them any more. */

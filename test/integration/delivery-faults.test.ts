@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { frame, hpack } from '../support/h2-client.ts'
 import { RawClient } from '../support/raw-client.ts'
 import { createWorld, type World, type WorldSession } from '../support/world.ts'
 
@@ -29,7 +30,7 @@ beforeEach(async () => {
 })
 afterEach(() => expect(warnings).toEqual([]))
 
-type Path = 'absolute' | 'intercepted' | 'plain in CONNECT' | 'refused' | 'tunnel'
+type Path = 'HTTP/2' | 'absolute' | 'intercepted' | 'plain in CONNECT' | 'refused' | 'tunnel'
 
 const body = 'b'.repeat(20_000)
 const request = (target: string, host: string): string =>
@@ -50,7 +51,22 @@ async function converse(client: RawClient, path: Path): Promise<void> {
   const opened = await client.response({ bodiless: path !== 'refused' })
   if (typeof opened === 'string' || opened.status !== 200) return
   const ca = path === 'tunnel' ? world.originCa.certificate : world.caCertificate
-  const inside = path === 'plain in CONNECT' ? client : await client.startTls({ servername: name, ca })
+  const inside =
+    path === 'plain in CONNECT'
+      ? client
+      : await client.startTls({ servername: name, ca, ...(path === 'HTTP/2' ? { ALPNProtocols: ['h2'] } : {}) })
+  if (path === 'HTTP/2') {
+    const head = hpack([
+      [':method', 'POST'],
+      [':scheme', 'https'],
+      [':authority', authority],
+      [':path', '/'],
+    ])
+    await inside.send('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', frame('settings', 0, 0, Buffer.alloc(0)))
+    await inside.send(frame('headers', 4, 1, head), frame('data', 1, 1, Buffer.alloc(10_000)))
+    while (!inside.unread.includes('ok\n') && inside.end === null) await delay(1)
+    return
+  }
   await inside.send(request('/', authority))
   await inside.response()
 }
@@ -60,7 +76,7 @@ function openSockets(): number {
   return process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length
 }
 
-describe.each<Path>(['absolute', 'intercepted', 'plain in CONNECT', 'refused', 'tunnel'])('%s', (path) => {
+describe.each<Path>(['absolute', 'HTTP/2', 'intercepted', 'plain in CONNECT', 'refused', 'tunnel'])('%s', (path) => {
   it('a client that resets at any moment leaves nothing behind, and nothing is recorded twice', async () => {
     // A first one whole, for what stays open: connections to origins that are kept.
     const warm = await RawClient.connect(world.ports.proxy)

@@ -84,7 +84,7 @@ const clients: Record<string, Client> = {
     tool: 'curl',
     args: ({ port, host, caFile }) => {
       const resolved = ['--connect-to', `${host}:${port}:127.0.0.1:${port}`, '--noproxy', '*']
-      return ['-sS', '--cacert', caFile, ...resolved, `https://${host}:${port}/`]
+      return ['-sS', '--http1.1', '--cacert', caFile, ...resolved, `https://${host}:${port}/`]
     },
   },
   Go: {

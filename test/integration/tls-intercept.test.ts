@@ -65,7 +65,7 @@ describe('a client that trusts the CA', () => {
     'gets a connection over %s, and http/1.1 as its protocol',
     async (version) => {
       await using server = await world()
-      const options = { minVersion: version, maxVersion: version, ALPNProtocols: ['h2', 'http/1.1'] }
+      const options = { minVersion: version, maxVersion: version, ALPNProtocols: ['http/1.1'] }
       const socket = await secured(server.port, options)
       expect(socket.alpnProtocol).toBe('http/1.1')
       expect(socket.getProtocol()).toBe(version)
@@ -73,6 +73,16 @@ describe('a client that trusts the CA', () => {
       expect(await get(socket)).toContain('hello from good.test')
     },
   )
+
+  it('gets HTTP/2 where it offers that too, and is told so', async () => {
+    await using server = await world()
+    for (const ALPNProtocols of [['http/1.1', 'h2'], ['h2']]) {
+      const socket = await secured(server.port, { ALPNProtocols })
+      expect(socket.alpnProtocol).toBe('h2')
+      expect(await server.next()).toMatchObject({ kind: 'open', protocol: 'h2' })
+      socket.destroy()
+    }
+  })
 
   it('may send no server name, and may name no protocol', async () => {
     await using server = await world()
@@ -138,9 +148,9 @@ describe('a client that does not', () => {
     expect(server.sockets[0]?.destroyed).toBe(true)
   })
 
-  it('is refused when it speaks h2 only', async () => {
+  it('is refused when it speaks neither HTTP/2 nor HTTP/1.1', async () => {
     await using server = await world()
-    client(server.port, { ALPNProtocols: ['h2'] })
+    client(server.port, { ALPNProtocols: ['spdy/3'] })
     expect(failureOf(await server.next()).clientRejected).toBe(false)
   })
 })

@@ -1,0 +1,146 @@
+/**
+ * One stream of HTTP/2, as the lane of one exchange: its body, its end, its own deadline.
+ *
+ * Promises: nothing of its body is read before somebody wants it; what stalls here stalls nothing else; whoever ends it,
+ * its exchange hears of it once.
+ */
+
+import type { ServerHttp2Stream } from 'node:http2'
+import type { ActiveExchange, Lane } from '../exchange/connection.ts'
+import { H2Answer } from '../exchange/h2-answer.ts'
+import { interrupted } from '../exchange/outcome.ts'
+import { type BodySource, RequestBody } from '../exchange/request-body.ts'
+import { deny } from '../policy/decision.ts'
+
+/** RFC 9113 §7. */
+const protocolError = 1
+
+export type LaneListener = {
+  readonly onBegin: (active: ActiveExchange) => void
+  readonly onOver: (active: ActiveExchange) => void
+  /** Bytes of the body that came. */
+  readonly onBytes: (bytes: number) => void
+  readonly onClose: (lane: H2Lane, end: LaneEnd) => void
+}
+
+/**
+ * `reset`: before its end, and not by us. `blamed`: with the whole connection, because of what the client said on it, while an
+ * exchange was under way here to say so.
+ */
+export type LaneEnd = 'blamed' | 'ended' | 'reset'
+
+export type LaneStart = {
+  readonly stream: ServerHttp2Stream
+  readonly method: string
+  readonly idleMs: number
+  /** As announced; null: not. */
+  readonly length: number | null
+}
+
+export class H2Lane implements BodySource, Lane {
+  readonly answer: H2Answer
+  readonly body: RequestBody
+  readonly #start: LaneStart
+  readonly #listener: LaneListener
+  #active: ActiveExchange | null = null
+  #received = 0
+  #reading = false
+  #brokenConnection = false
+  #movedBefore = 0
+  #movedAt = performance.now()
+
+  constructor(start: LaneStart, listener: LaneListener) {
+    const { stream, method } = start
+    this.#start = start
+    this.#listener = listener
+    this.answer = new H2Answer(stream, method)
+    this.body = new RequestBody(this)
+    this.body.complete = stream.endAfterHeaders
+    stream.on('error', (error) => {
+      this.#brokenConnection = brokeRules(error)
+    })
+    stream.once('close', () => this.#closed())
+    stream.on('drain', () => this.#active?.drained())
+    if (stream.endAfterHeaders) stream.resume()
+  }
+
+  begin(active: ActiveExchange): void {
+    this.#active = active
+    this.#listener.onBegin(active)
+  }
+
+  over(): void {
+    const active = this.#active
+    this.#active = null
+    if (active !== null) this.#listener.onOver(active)
+  }
+
+  /** A body has as many pieces as it has frames: it is never here whole. */
+  takeWhole(): null {
+    return null
+  }
+
+  resume(): void {
+    const { stream } = this.#start
+    if (!this.#reading) {
+      this.#reading = true
+      stream.on('data', (piece: Buffer) => this.#receive(piece))
+      stream.once('end', () => this.#ended())
+    }
+    stream.resume()
+  }
+
+  /** The rest stays with the client: its window closes, and the end of the answer tells it to stop. */
+  drop(): void {
+    this.#start.stream.pause()
+  }
+
+  detach(): Buffer {
+    throw new Error('a stream of HTTP/2 does not leave HTTP')
+  }
+
+  check(now: number): void {
+    const { stream, idleMs } = this.#start
+    const moved = this.#received + this.answer.written - stream.writableLength
+    if (moved !== this.#movedBefore) {
+      this.#movedBefore = moved
+      this.#movedAt = now
+    } else if (now - this.#movedAt > idleMs) {
+      this.#active?.interrupt(interrupted('idle'))
+      this.answer.abort()
+    }
+  }
+
+  #receive(piece: Buffer): void {
+    this.#received += piece.length
+    this.#listener.onBytes(piece.length)
+    if (!this.body.push(piece)) this.#start.stream.pause()
+  }
+
+  /** A stream that was reset ends for its reader too: only a clean end is one. */
+  #ended(): void {
+    const { stream, length } = this.#start
+    if (!stream.aborted && stream.rstCode === 0 && (length === null || length === this.#received)) this.body.end()
+  }
+
+  #closed(): void {
+    const { stream, length } = this.#start
+    const reset = stream.rstCode !== 0 || !stream.writableFinished
+    this.body.fail(new Error('the client reset the stream'))
+    const active = this.#active
+    if (active !== null && reset) {
+      const short = length !== null && length !== this.#received && stream.rstCode === protocolError
+      if (this.#brokenConnection) active.interrupt(deny('malformed_request', 'the client broke the rules of HTTP/2'))
+      else if (short) active.interrupt(deny('malformed_request', 'the body is not as long as its head said'))
+      active.leave()
+    }
+    const blamed = this.#brokenConnection && active !== null
+    this.#listener.onClose(this, blamed ? 'blamed' : reset && !this.answer.aborted ? 'reset' : 'ended')
+  }
+}
+
+/** What the library says when it gives up a connection for what came on it; anything else is the network's. */
+export function brokeRules(error: Error): boolean {
+  if (!('code' in error)) return false
+  return error.code === 'ERR_HTTP2_ERROR' || error.code === 'ERR_HTTP2_TOO_MANY_INVALID_FRAMES'
+}

@@ -501,8 +501,8 @@ export const httpMutants: readonly Mutant[] = [
   }),
   exchange({
     without: 'the end of an answer that is cut',
-    from: 'ends.\n    this.connection.cut()',
-    to: 'ends.\n    this.#answer.end()',
+    from: 'this.#answer.abort()',
+    to: 'this.#answer.end()',
     corpus: ['responses'],
     cases: 'RSP-06',
   }),

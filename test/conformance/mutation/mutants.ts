@@ -5,6 +5,7 @@
 
 import { credentialMutants } from './credential-mutants.ts'
 import { exchangeMutants } from './exchange-mutants.ts'
+import { h2Mutants } from './h2-mutants.ts'
 import { httpMutants } from './http-mutants.ts'
 import { netMutants } from './net-mutants.ts'
 import { policyMutants } from './policy-mutants.ts'
@@ -31,6 +32,7 @@ export const mutants: readonly Mutant[] = [
   ...netMutants,
   ...policyMutants,
   ...httpMutants,
+  ...h2Mutants,
   ...exchangeMutants,
   ...redactMutants,
   ...webSocketMutants,

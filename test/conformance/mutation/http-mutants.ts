@@ -522,7 +522,7 @@ export const httpMutants: readonly Mutant[] = [
   }),
   exchange({
     without: 'word of the end with a refusal',
-    from: 'if (this.connection.poisoned) this.#answer.last = true',
+    from: 'if (this.connection.poisoned) this.#answer.beLast()',
     to: '',
     cases: 'FRM-19h',
   }),

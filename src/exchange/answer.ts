@@ -4,6 +4,7 @@ import type { ResponseHead } from '../net/response-head.ts'
 import type { Reply } from './reply.ts'
 
 export type Answer = {
+  readonly protocol: 'h2' | 'http/1.1'
   /** What the client was told; null: nothing so far. */
   readonly status: number | null
   /** Nothing follows this answer on its connection. */
@@ -19,7 +20,8 @@ export type Answer = {
   readonly start: (head: ResponseHead) => void
   /** False: wait until the client takes more. */
   readonly write: (piece: Buffer) => boolean
-  readonly end: () => void
+  /** Trailers go where the client can take them. */
+  readonly end: (trailers: readonly string[]) => void
   /** A whole answer of our own. */
   readonly send: (reply: Reply) => void
   /** Ends it so that what was sent cannot pass for complete. */

@@ -20,11 +20,13 @@ const copiedBytesMax = 16_384
 type Framing = 'chunks' | 'close' | 'length' | 'none'
 
 export class ClientAnswer implements Answer {
+  readonly protocol = 'http/1.1'
   /** What the client was told; null: nothing so far. */
   status: number | null = null
   /** Nothing follows this answer on the connection. */
   last: boolean
   readonly #connection: Connection
+  readonly #request: RawHead
   readonly #stream: net.Socket
   readonly #bodiless: boolean
   readonly #knowsChunks: boolean
@@ -35,6 +37,7 @@ export class ClientAnswer implements Answer {
 
   constructor(connection: Connection, request: RawHead) {
     this.#connection = connection
+    this.#request = request
     this.#stream = connection.start.stream
     this.#bodiless = request.method === 'HEAD'
     this.#knowsChunks = request.httpVersion === '1.1'
@@ -104,8 +107,8 @@ export class ClientAnswer implements Answer {
     return goOn
   }
 
-  end(): void {
-    const text = this.#waiting() + (this.#framing === 'chunks' ? '0\r\n\r\n' : '')
+  end(trailers: readonly string[] = []): void {
+    const text = this.#waiting() + (this.#framing === 'chunks' ? `0\r\n${this.#trailerLines(trailers)}\r\n` : '')
     if (text !== '') this.#stream.write(text, 'latin1')
   }
 
@@ -126,6 +129,14 @@ export class ClientAnswer implements Answer {
   /** A reset, since the end of a connection is how an answer without framing ends. */
   abort(): void {
     this.#connection.cut()
+  }
+
+  /** RFC 9110 §6.5.1: for those who said that they take them. */
+  #trailerLines(trailers: readonly string[]): string {
+    if (trailers.length === 0 || !takesTrailers(this.#request)) return ''
+    let lines = ''
+    for (let i = 0; i < trailers.length; i += 2) lines += `${trailers[i]}: ${trailers[i + 1]}\r\n`
+    return lines
   }
 
   #waiting(): string {
@@ -162,6 +173,10 @@ function linesOf(fields: readonly string[]): string {
   let lines = ''
   for (let i = 0; i < fields.length; i += 2) lines += `${fields[i]}: ${fields[i + 1]}\r\n`
   return lines
+}
+
+function takesTrailers({ fields }: RawHead): boolean {
+  return fieldValues(fields, 'te').flatMap(listTokens).includes('trailers')
 }
 
 /** Empty pieces would be the end of the body. */

@@ -13,7 +13,8 @@ import type { RequestPermit } from '../policy/decide-request.ts'
 import { deny } from '../policy/decision.ts'
 import { isCredentialSubprotocol } from '../policy/foreign-credential.ts'
 import type { LiveSession, Session } from '../sessions/session.ts'
-import { type Forwarded, forward } from '../upstream/forward.ts'
+import type { Forwarded, ForwardRequest } from '../upstream/forward.ts'
+import { forwardNegotiated } from '../upstream/negotiate.ts'
 import type { OriginPool } from '../upstream/origin-pools.ts'
 import { answerToken } from './answer-token.ts'
 import type { Exchange } from './exchange.ts'
@@ -102,7 +103,7 @@ function send(
             onMasked,
             onFailure,
           })
-    const forwarding = forward({
+    const request: ForwardRequest = {
       pool,
       head,
       body: exchange.openBody(permit.head),
@@ -137,7 +138,8 @@ function send(
             : end,
         )
       },
-    })
+    }
+    const forwarding = forwardNegotiated(request, exchange.incoming.answer.protocol)
     exchange.carry(forwarding)
   })
 }

@@ -136,8 +136,8 @@ export class Exchange implements ActiveExchange, ResponseWriter {
     return this.#answer.write(piece)
   }
 
-  end(): undefined {
-    this.#answer.end()
+  end(trailers: readonly string[]): undefined {
+    this.#answer.end(trailers)
     if (this.#answer.last) this.connection.poisoned = true
   }
 

@@ -6,14 +6,17 @@
  */
 
 import type { ServerHttp2Stream } from 'node:http2'
+import type { RawHead } from '../net/request-head.ts'
 import type { ResponseHead } from '../net/response-head.ts'
 import type { Answer } from './answer.ts'
+import { asksGrpc, grpcFieldsOf } from './grpc-reply.ts'
 import type { Reply } from './reply.ts'
 
 /** RFC 9113 §7. */
 const noError = 0
 
 export class H2Answer implements Answer {
+  readonly protocol = 'h2'
   status: number | null = null
   /** A stream ends by itself: nothing of one answer decides what comes after it. */
   readonly last = false
@@ -22,10 +25,15 @@ export class H2Answer implements Answer {
   /** Bytes handed to the stream. */
   written = 0
   readonly #stream: ServerHttp2Stream
+  /** Refusals are told as this protocol tells them. */
+  readonly #isGrpc: boolean
   #bodiless: boolean
+  /** The stream ends with trailers, whatever is in them. */
+  #trailing = false
 
-  constructor(stream: ServerHttp2Stream, method: string) {
+  constructor(stream: ServerHttp2Stream, { method, fields }: RawHead) {
     this.#stream = stream
+    this.#isGrpc = asksGrpc(fields)
     this.#bodiless = method === 'HEAD'
   }
 
@@ -37,18 +45,20 @@ export class H2Answer implements Answer {
 
   /** RFC 9113 §8.6: there is no 101 here. */
   interim({ status, fields }: ResponseHead): void {
-    if (status !== 101 && this.#writable) this.#stream.additionalHeaders(headersOf(status, fields))
+    if (status !== 101 && this.#writable) this.#stream.additionalHeaders({ ':status': status, ...valuesOf(fields) })
   }
 
   switchTo(): void {
     throw new Error('a stream of HTTP/2 does not leave HTTP')
   }
 
-  start({ status, fields }: ResponseHead): void {
+  start({ status, fields, ended }: ResponseHead): void {
     this.status = status
-    this.#bodiless ||= status === 204 || status === 304
+    this.#bodiless ||= status === 204 || status === 304 || ended === true
     if (!this.#writable) return
-    this.#stream.respond(headerList(status, fields), { endStream: this.#bodiless })
+    // A body of a length that is known ends with itself: no origin of HTTP/1.1 can say more, and hardly any other does.
+    this.#trailing = !this.#bodiless && !fields.some((text, at) => at % 2 === 0 && /^content-length$/i.test(text))
+    this.#stream.respond(headerList(status, fields), { endStream: this.#bodiless, waitForTrailers: this.#trailing })
   }
 
   write(piece: Buffer): boolean {
@@ -57,13 +67,24 @@ export class H2Answer implements Answer {
     return this.#stream.write(piece)
   }
 
-  end(): void {
-    if (!this.#bodiless && this.#writable) this.#stream.end()
-    // RFC 9113 §8.1: whoever has its answer need not send the rest. Without an error, so that the answer stands.
-    if (!this.#stream.readableEnded && !this.#stream.destroyed) this.#stream.close(noError)
+  end(trailers: readonly string[] = []): void {
+    if (!this.#bodiless && this.#writable) {
+      if (this.#trailing) this.#stream.once('wantTrailers', () => this.#sendTrailers(trailers))
+      this.#stream.end()
+    }
+    if (this.#stream.readableEnded) return
+    // A head that waits to be written is dropped by a reset; a body is waited for.
+    if (this.#bodiless) setImmediate(() => this.#stop())
+    else this.#stop()
   }
 
-  send({ status, fields, body }: Reply): void {
+  send(reply: Reply): void {
+    const { status, fields, body } = reply
+    if (this.#isGrpc) {
+      this.start({ status: 200, reason: '', fields: grpcFieldsOf(reply), bytes: 0, ended: true })
+      this.end()
+      return
+    }
     const bytes = Buffer.from(body)
     this.start({ status, reason: '', fields: [...fields, 'content-length', String(bytes.length)], bytes: 0 })
     this.write(bytes)
@@ -74,6 +95,15 @@ export class H2Answer implements Answer {
     this.aborted = true
     // Not by `close`: that ends the stream as if all had been said, and resets it only then.
     if (!this.#stream.destroyed) this.#stream.destroy(new Error('the answer broke off'))
+  }
+
+  /** RFC 9113 §8.1: whoever has its answer need not send the rest. Without an error, so that the answer stands. */
+  #stop(): void {
+    if (!this.#stream.readableEnded && !this.#stream.destroyed) this.#stream.close(noError)
+  }
+
+  #sendTrailers(trailers: readonly string[]): void {
+    if (this.#writable) this.#stream.sendTrailers(valuesOf(trailers))
   }
 
   get #writable(): boolean {
@@ -92,10 +122,6 @@ function headerList(status: number, fields: readonly string[]): string[] {
     list.push(name, (fields[i + 1] ?? '').replace(/^[ \t]+|[ \t]+$/g, ''))
   }
   return list
-}
-
-function headersOf(status: number, fields: readonly string[]): Record<string, string | string[]> {
-  return { ':status': String(status), ...valuesOf(fields) }
 }
 
 /** As the library wants them where it takes no list. */

@@ -135,7 +135,9 @@ function serveInside(rooms: Rooms, connect: Connect, live: LiveSession, inside: 
   const onClose = (): void => {
     // Each request inside is an exchange of its own; a tunnel without any still ended somehow.
     const silent = connection.requests === 0
-    if (silent && inside.scheme === 'https') rooms.trust.learn(live.id, connect.userAgent, 'rejects')
+    // Whoever speaks under our leaf took it, though it may have had nothing to ask.
+    if (silent && inside.scheme === 'https' && inside.stream.bytesRead === 0)
+      rooms.trust.learn(live.id, connect.userAgent, 'rejects')
     if (silent)
       finishFacts(
         rooms,

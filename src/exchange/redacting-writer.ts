@@ -1,8 +1,9 @@
 /**
  * The client's side of an answer to a request that a credential was put on: nothing of the credential goes through.
  *
- * Promises: head and body are searched, whatever content coding the body comes in, and masked; what cannot be searched is
- * a failure, never passed on. Where nothing had to be decoded the answer keeps its length. Back-pressure holds through it.
+ * Promises: head, body and trailers are searched, whatever content coding the body comes in, and masked; what cannot be
+ * searched is a failure, never passed on. Where nothing had to be decoded the answer keeps its length. Back-pressure holds
+ * through it.
  */
 
 import { Masker, maskText } from '../credentials/redact/masker.ts'
@@ -79,11 +80,11 @@ export class RedactingWriter implements ResponseWriter {
     return this.failure !== null || this.#decoder.write(chunk)
   }
 
-  end(): Promise<void> | undefined {
+  end(trailers: readonly string[] = []): Promise<void> | undefined {
     const decoder = this.#decoder
-    if (decoder === null) return this.#end()
+    if (decoder === null) return this.#end(trailers)
     return new Promise((resolve) => {
-      this.#ending = () => resolve(this.#end())
+      this.#ending = () => resolve(this.#end(trailers))
       decoder.end()
     })
   }
@@ -127,11 +128,12 @@ export class RedactingWriter implements ResponseWriter {
     this.#options.onMasked(places)
   }
 
-  #end(): Promise<void> | undefined {
+  #end(trailers: readonly string[]): Promise<void> | undefined {
     const { inner } = this.#options
     const rest = this.#masker.finish()
     if (rest.length > 0) inner.write(rest)
-    const done = inner.end()
+    const some = trailers.length > 0
+    const done = inner.end(some ? this.masked({ status: 0, reason: '', fields: trailers, bytes: 0 }).fields : trailers)
     this.#tell()
     return done
   }

@@ -163,10 +163,7 @@ class H2Visit implements LaneListener {
     for (const text of list) this.#gauge.useful(text.length)
     const { raw, head } = parseH2Head(list, { place, bodiless: stream.endAfterHeaders, headBytesMax })
     const length = 'kind' in head || head.body.kind !== 'length' ? null : head.body.length
-    const lane = new H2Lane(
-      { stream, method: raw.method, idleMs: connection.start.limits.exchangeIdleMs, length },
-      this,
-    )
+    const lane = new H2Lane({ stream, raw, idleMs: connection.start.limits.exchangeIdleMs, length }, this)
     this.#lanes.add(lane)
     if ('kind' in head) this.#note('malformed')
     count.begun()

@@ -10,6 +10,7 @@ import type { ActiveExchange, Lane } from '../exchange/connection.ts'
 import { H2Answer } from '../exchange/h2-answer.ts'
 import { interrupted } from '../exchange/outcome.ts'
 import { type BodySource, RequestBody } from '../exchange/request-body.ts'
+import type { RawHead } from '../net/request-head.ts'
 import { deny } from '../policy/decision.ts'
 
 /** RFC 9113 §7. */
@@ -31,7 +32,7 @@ export type LaneEnd = 'blamed' | 'ended' | 'reset'
 
 export type LaneStart = {
   readonly stream: ServerHttp2Stream
-  readonly method: string
+  readonly raw: RawHead
   readonly idleMs: number
   /** As announced; null: not. */
   readonly length: number | null
@@ -50,10 +51,10 @@ export class H2Lane implements BodySource, Lane {
   #movedAt = performance.now()
 
   constructor(start: LaneStart, listener: LaneListener) {
-    const { stream, method } = start
+    const { stream, raw } = start
     this.#start = start
     this.#listener = listener
-    this.answer = new H2Answer(stream, method)
+    this.answer = new H2Answer(stream, raw)
     this.body = new RequestBody(this)
     this.body.complete = stream.endAfterHeaders
     stream.on('error', (error) => {

@@ -21,6 +21,8 @@ export type ResponseHead = {
   readonly fields: readonly string[]
   /** Bytes of the head as it came, framing fields included. */
   readonly bytes: number
+  /** Nothing follows it, no trailers either. */
+  readonly ended?: true
 }
 
 /**
@@ -80,6 +82,24 @@ function readHead(
         : without(fields, (name) => name !== 'content-length' && nominated.includes(name)),
     bytes,
   }
+}
+
+/**
+ * What must be known before the body is read, or of whom: framing, routing, credentials, how to read and keep it (RFC 9110
+ * §6.5.1). Behind the body nobody looks at it in time, or somebody takes it for what it was refused as in front.
+ */
+const notTrailing =
+  /^(?::.*|age|authorization|cache-control|content-.*|cookie2?|date|expires|host|location|retry-after|set-cookie2?|te|vary|warning|www-authenticate)$/
+
+/** What of an origin's trailers may reach the client. */
+export function parseTrailers(raw: readonly (Buffer | string)[], cookies: 'pass' | 'strip'): readonly string[] {
+  const fields = parseResponseHead(200, '', raw, cookies)?.fields ?? []
+  const kept: string[] = []
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i] ?? ''
+    if (!notTrailing.test(name.toLowerCase())) kept.push(name, fields[i + 1] ?? '')
+  }
+  return kept
 }
 
 function without(fields: readonly string[], isDoomed: (lowerName: string) => boolean): string[] {

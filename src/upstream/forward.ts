@@ -9,7 +9,7 @@ import type { Duplex, Readable } from 'node:stream'
 import { type Dispatcher, errors } from 'undici'
 import type { Fields } from '../net/fields.ts'
 import type { OutboundHead } from '../net/outbound-head.ts'
-import { parseInterimHead, parseResponseHead, type ResponseHead } from '../net/response-head.ts'
+import { parseInterimHead, parseResponseHead, parseTrailers, type ResponseHead } from '../net/response-head.ts'
 import { type Failure, FailureError, failure, failureOf } from './failure.ts'
 import type { OriginPool, OriginSocket } from './origin-pools.ts'
 
@@ -21,7 +21,7 @@ export type ResponseWriter = {
   readonly start: (head: ResponseHead) => void
   readonly write: (chunk: Buffer) => boolean
   /** A promise where something of what was written is still on its way; kept when it has gone on. */
-  readonly end: () => Promise<void> | undefined
+  readonly end: (trailers: readonly string[]) => Promise<void> | undefined
   /** Cuts the client's connection so that what was sent cannot pass for complete. */
   readonly abort: () => void
   readonly onDrain: (listener: () => void) => void
@@ -67,9 +67,11 @@ export type ForwardRequest = {
 }
 
 /** More 1xx than any server sends are a flood. */
-const informationalMax = 10
+export const informationalMax = 10
 
-const repeatable: ReadonlySet<string> = new Set(['DELETE', 'GET', 'HEAD', 'OPTIONS', 'PROPFIND', 'PUT', 'QUERY'])
+export const repeatable: ReadonlySet<string> = new Set(['DELETE', 'GET', 'HEAD', 'OPTIONS', 'PROPFIND', 'PUT', 'QUERY'])
+
+const noTrailers: readonly string[] = []
 
 class Forwarding implements Dispatcher.DispatchHandler, Forward {
   readonly #request: ForwardRequest
@@ -187,8 +189,9 @@ class Forwarding implements Dispatcher.DispatchHandler, Forward {
     if (!this.#request.writer.write(chunk)) controller.pause()
   }
 
-  onResponseEnd(): void {
-    const rest = this.#request.writer.end()
+  onResponseEnd({ rawTrailers }: Dispatcher.DispatchController): void {
+    const some = Array.isArray(rawTrailers) && rawTrailers.length > 0
+    const rest = this.#request.writer.end(some ? parseTrailers(rawTrailers, this.#request.cookies) : noTrailers)
     if (rest === undefined) this.#finish({ kind: 'completed', status: this.#status })
     else void rest.then(() => this.#finish({ kind: 'completed', status: this.#status }))
   }

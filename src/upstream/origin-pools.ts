@@ -14,7 +14,9 @@ import type { Scheme } from '../net/authority.ts'
 import type { ClientIdentity } from '../net/client-identity.ts'
 import type { AddressPermit } from '../policy/decide-address.ts'
 import type { Dial, Dialled } from './dial.ts'
-import { type Failure, FailureError, failure, failureOf } from './failure.ts'
+import { type Failure, FailureError, failureOf } from './failure.ts'
+import { type H2Session, H2Sessions } from './h2-sessions.ts'
+import { type OriginProtocol, type Secured, secureOrigin, speaksOther } from './origin-tls.ts'
 
 export type PoolOptions = {
   readonly dial: Dial
@@ -45,7 +47,10 @@ export type OriginSocket = { readonly stream: net.Socket; readonly raw: net.Sock
 
 export class OriginPool {
   readonly pool: Pool
+  /** Those of HTTP/2. */
+  readonly h2: H2Sessions
   readonly headTimeoutMs: number
+  readonly bodyIdleMs: number
   readonly #options: PoolOptions
   readonly #secureContext: tls.SecureContext
   /** The permit of the exchange that asked last. All permits of a pool carry the same addresses: they are in its key. */
@@ -57,14 +62,43 @@ export class OriginPool {
   #tlsSession: Buffer | undefined
   readonly #sockets = new WeakMap<Duplex, OriginSocket>()
   readonly #scheme: Scheme
+  /** Whether the origin takes who offers HTTP/1.1 alone; null: nobody has tried. */
+  #takesHttp1: boolean | null
+  #trying: Promise<Failure | H2Session | 'http/1.1'> | null = null
+  /** A connection made to see what the origin speaks, for the first who can use it. */
+  #spare: Secured | null = null
 
   constructor(key: PoolKey, options: PoolOptions, secureContext: tls.SecureContext) {
     this.permit = key.permit
     this.#scheme = key.scheme
+    this.#takesHttp1 = key.scheme === 'http' ? true : null
     this.headTimeoutMs = options.headTimeoutMs
+    this.bodyIdleMs = options.bodyIdleMs
     this.#options = options
     this.#secureContext = secureContext
     this.pool = this.#createPool(options.connectionsPerOriginMax)
+    this.h2 = new H2Sessions({
+      origin: `https://${key.permit.authority.text}`,
+      connect: (offer) => this.#connectTls(offer),
+      onOther: (found) => this.#keepSpare(found),
+      connectionsMax: options.connectionsPerOriginMax,
+      headBytesMax: options.headBytesMax,
+      keepAliveMs: options.keepAliveMs,
+    })
+  }
+
+  /** What a request of such a client goes on in; null: `negotiate`. */
+  ready(client: OriginProtocol): H2Session | 'http/1.1' | null {
+    if (client === 'http/1.1' && this.#takesHttp1 !== false) return this.#takesHttp1 === null ? null : 'http/1.1'
+    return this.h2.declined ? 'http/1.1' : this.h2.find()
+  }
+
+  negotiate(client: OriginProtocol): Promise<Failure | H2Session | 'http/1.1'> {
+    if (client === 'h2' || this.#takesHttp1 === false) return this.h2.connect()
+    this.#trying ??= this.#tryHttp1().finally(() => {
+      this.#trying = null
+    })
+    return this.#trying
   }
 
   /** A pool of one connection that is used once: for the second try of a request that a reused connection lost. */
@@ -72,8 +106,32 @@ export class OriginPool {
     return this.#createPool(1)
   }
 
+  /** Requests on their way finish; nothing new begins. */
+  close(): void {
+    this.pool.close().catch(ignore)
+    this.h2.close()
+    this.#spare?.socket.destroy()
+  }
+
   destroy(): void {
     this.pool.destroy().catch(ignore)
+    this.h2.destroy()
+    this.#spare?.socket.destroy()
+  }
+
+  async #tryHttp1(): Promise<Failure | H2Session | 'http/1.1'> {
+    const found = await this.#connectTls(['http/1.1'])
+    if (found.kind === 'secured') {
+      this.#keepSpare(found)
+      return 'http/1.1'
+    }
+    return this.#takesHttp1 === false ? this.h2.connect() : found
+  }
+
+  #keepSpare(found: Secured): void {
+    this.#spare?.socket.destroy()
+    this.#spare = found
+    found.socket.on('error', ignore)
   }
 
   /** Of a connection that left HTTP: undici gives back what it was given. */
@@ -98,64 +156,50 @@ export class OriginPool {
 
   /** Undici asks by callback; what fails is carried through as an error and comes out as the failure it was. */
   async #answer(callback: buildConnector.Callback): Promise<void> {
-    let result: Dialled | Failure
+    this.dials++
+    let result: Dialled | Failure | Secured
     try {
       result = await this.#connect()
     } catch (error) {
       result = failureOf(error)
     }
-    if (result.kind === 'dialled') callback(null, heldByListeners(result.socket))
-    else callback(new FailureError(result), null)
+    if (result.kind === 'failed') callback(new FailureError(result), null)
+    else callback(null, heldByListeners(result.socket))
   }
 
-  async #connect(): Promise<Dialled | Failure> {
-    this.dials++
+  async #connect(): Promise<Dialled | Failure | Secured> {
+    const spare = this.#spare
+    this.#spare = null
+    spare?.socket.off('error', ignore)
+    if (spare !== null && !spare.socket.destroyed) return spare
+    return this.#scheme === 'http' ? this.#dial() : this.#connectTls(['http/1.1'])
+  }
+
+  async #dial(): Promise<Dialled | Failure> {
     const dialled = await this.#options.dial(this.permit)
     if (dialled.kind === 'failed') return dialled
     this.address = dialled.address
-    const result = this.#scheme === 'http' ? dialled : await this.#secure(dialled)
-    if (result.kind === 'dialled') this.#sockets.set(result.socket, { stream: result.socket, raw: dialled.socket })
-    return result
+    this.#sockets.set(dialled.socket, { stream: dialled.socket, raw: dialled.socket })
+    return dialled
   }
 
-  #secure(dialled: Dialled): Promise<Dialled | Failure> {
-    const { host } = this.permit.authority
-    return new Promise((resolve) => {
-      const socket = tls.connect({
-        ALPNProtocols: ['http/1.1'],
-        checkServerIdentity: (_name, certificate) => tls.checkServerIdentity(host.name, certificate),
-        rejectUnauthorized: true,
-        secureContext: this.#secureContext,
-        socket: dialled.socket,
-        ...(host.ip === null ? { servername: host.name } : {}),
-        ...(this.#tlsSession === undefined ? {} : { session: this.#tlsSession }),
-      })
-      const timer = setTimeout(
-        () => finish(failure('tls_failed', new Error('handshake timed out'))),
-        this.#options.handshakeTimeoutMs,
-      )
-      const finish = (result: Dialled | Failure): void => {
-        clearTimeout(timer)
-        socket.removeAllListeners('secureConnect')
-        socket.removeAllListeners('error')
-        if (result.kind === 'failed') {
-          socket.on('error', ignore)
-          socket.destroy()
-          dialled.socket.destroy()
-        }
-        resolve(result)
-      }
-      socket.once('secureConnect', () => {
-        const refused = whyUnfit(socket)
-        finish(
-          refused === null ? { kind: 'dialled', socket, address: dialled.address } : failure('tls_failed', refused),
-        )
-      })
-      socket.once('error', (error) => finish(tlsFailureOf(error)))
-      socket.on('session', (session) => {
+  async #connectTls(offer: readonly OriginProtocol[]): Promise<Failure | Secured> {
+    const dialled = await this.#dial()
+    if (dialled.kind === 'failed') return dialled
+    const found = await secureOrigin(dialled, {
+      host: this.permit.authority.host,
+      offer,
+      secureContext: this.#secureContext,
+      timeoutMs: this.#options.handshakeTimeoutMs,
+      session: this.#tlsSession,
+      onSession: (session) => {
         this.#tlsSession = session
-      })
+      },
     })
+    if (found.kind === 'secured') this.#sockets.set(found.socket, { stream: found.socket, raw: dialled.socket })
+    if (found.kind === 'secured' && found.protocol === 'http/1.1') this.#takesHttp1 = true
+    else if (found.kind === 'failed' && !offer.includes('h2') && speaksOther(found)) this.#takesHttp1 = false
+    return found
   }
 }
 
@@ -192,8 +236,7 @@ export class SessionPools {
       const oldest = this.#pools.entries().next()
       if (oldest.done !== true) {
         this.#pools.delete(oldest.value[0])
-        // Requests on their way finish; nothing new begins there.
-        oldest.value[1].pool.close().catch(ignore)
+        oldest.value[1].close()
       }
     }
     const { roots } = this.#options
@@ -239,20 +282,6 @@ export function createUpstreamContext(
 ): tls.SecureContext {
   const own = identity === null ? {} : { cert: identity.certificates, key: identity.key() }
   return tls.createSecureContext({ ca: [...roots], minVersion: 'TLSv1.2', ...own })
-}
-
-function whyUnfit(socket: tls.TLSSocket): Error | null {
-  // Both are what Node already promises; they are asked again because everything after rests on them.
-  if (!socket.authorized) return new Error(`certificate not verified: ${socket.authorizationError.message}`)
-  if (socket.alpnProtocol !== false && socket.alpnProtocol !== 'http/1.1')
-    return new Error(`origin chose ${socket.alpnProtocol}`)
-  return null
-}
-
-/** An error within the handshake that is not about the certificate is the handshake's. */
-function tlsFailureOf(error: Error): Failure {
-  const found = failureOf(error)
-  return found.code === 'tls_untrusted' ? found : failure('tls_failed', error)
 }
 
 function ignore(): void {}

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { parseResponseHead, printable } from '../../../src/net/response-head.ts'
+import { parseResponseHead, parseTrailers, printable } from '../../../src/net/response-head.ts'
 
 function fieldsOf(raw: readonly (Buffer | string)[], cookies: 'pass' | 'strip' = 'pass'): readonly string[] {
   return parseResponseHead(200, 'OK', raw, cookies)?.fields ?? expect.fail('no head')
@@ -106,5 +106,29 @@ describe('a body coded for the transfer', () => {
 
   it.each(['chunked', 'Chunked', ' chunked '])('%j is what we undo', (value) => {
     expect(parseResponseHead(200, 'OK', ['Transfer-Encoding', value], 'pass')?.fields).toEqual([])
+  })
+})
+
+describe('a trailer', () => {
+  it.each(['grpc-status', 'grpc-message', 'Server-Timing', 'X-Checksum'])('%s is passed on', (name) => {
+    expect(parseTrailers([Buffer.from(name), Buffer.from('a')], 'pass')).toEqual([name, 'a'])
+  })
+
+  it.each([
+    'Authorization',
+    'Cache-Control',
+    'Connection',
+    'Content-Encoding',
+    'Content-Length',
+    'Host',
+    'Location',
+    'Proxy-Status',
+    'Set-Cookie',
+    'Trailer',
+    'Transfer-Encoding',
+    'WWW-Authenticate',
+    'X-Egress-Decision',
+  ])('%s is not', (name) => {
+    expect(parseTrailers(['x-a', 'b', name, 'chunked'], 'pass')).not.toContain(name)
   })
 })

@@ -1,0 +1,275 @@
+/**
+ * Deliver, last step, by HTTP/2: one judged request out on a stream of its own, its answer streamed back.
+ *
+ * Promises: those of `forward.ts`; whatever becomes of one stream, the others on its connection go on; a body that broke
+ * off never looks whole to the origin, nor an answer that did to the client.
+ */
+
+import type { ClientHttp2Stream } from 'node:http2'
+import type { Readable } from 'node:stream'
+import type { OutboundHead } from '../net/outbound-head.ts'
+import { parseInterimHead, parseResponseHead, parseTrailers } from '../net/response-head.ts'
+import { type Failure, failure, failureOf } from './failure.ts'
+import { type Forward, type Forwarded, type ForwardRequest, informationalMax, repeatable } from './forward.ts'
+import type { H2Session } from './h2-sessions.ts'
+
+/** RFC 9113 §7: what is said, by us or by them, of what is not well-formed. */
+const malformedCodes: ReadonlySet<number> = new Set([0x1, 0x3, 0x6, 0x9, 0xb])
+const refusedStream = 0x7
+
+export function forwardH2(request: ForwardRequest, session: H2Session): Forward {
+  const forwarding = new H2Forwarding(request, session)
+  forwarding.send(session)
+  return forwarding
+}
+
+class H2Forwarding implements Forward {
+  readonly #request: ForwardRequest
+  #session: H2Session
+  #stream: ClientHttp2Stream | null = null
+  #status = 0
+  #informational = 0
+  #trailers: readonly string[] = []
+  /** Of the body that the head promised; null: it did not say. */
+  #length: number | null = null
+  #bodyBytes = 0
+  /** All of the answer has come, and the rest of it is on its way to the client. */
+  #complete = false
+  #settled = false
+  #retried = false
+  #bytesUp = 0
+  #bytesDown = 0
+  #movedBefore = 0
+  #movedAt = 0
+  #sentAt: number | null = null
+  #answeredAt: number | null = null
+
+  constructor(request: ForwardRequest, session: H2Session) {
+    this.#request = request
+    this.#session = session
+    request.writer.onDrain(() => this.#stream?.resume())
+  }
+
+  send(session: H2Session): void {
+    const { head, body } = this.#request
+    this.#session = session
+    let stream: ClientHttp2Stream
+    try {
+      stream = session.open(headerList(head), body === null)
+    } catch (error) {
+      this.#fail(failureOf(error, 'origin_closed'))
+      return
+    }
+    this.#stream = stream
+    this.#sentAt = performance.now()
+    this.#movedAt = this.#sentAt
+    stream.on('headers', (_fields, _flags, raw) => this.#onInterim(raw))
+    stream.once('response', (_fields, flags, raw) => this.#onResponse(stream, flags, raw))
+    stream.on('data', (piece: Buffer) => this.#onData(stream, piece))
+    stream.once('trailers', (_fields, _flags, raw) => (this.#trailers = parseTrailers(raw, this.#request.cookies)))
+    stream.once('end', () => this.#onEnd(stream))
+    stream.on('error', (error) => this.#onError(stream, error))
+    stream.once('close', () => this.#onError(stream, new Error('the origin ended the stream')))
+    if (body !== null) this.#sendBody(stream, body)
+  }
+
+  abandon(): void {
+    this.#finish({ kind: 'abandoned' })
+  }
+
+  check(now: number): void {
+    if (this.#sentAt === null || this.#settled) return
+    const { body, pool } = this.#request
+    const moved = this.#bytesUp + this.#bytesDown
+    // While the client has more to say and says nothing, or takes nothing, it is not the origin that we wait for.
+    const silent = body !== null && 'readableEnded' in body && !body.readableEnded && body.readableLength === 0
+    const waits = this.#answeredAt === null ? silent : this.#stream?.isPaused() === true
+    if (waits || moved !== this.#movedBefore) {
+      this.#movedBefore = moved
+      this.#movedAt = now
+      return
+    }
+    if (now - this.#movedAt <= (this.#answeredAt === null ? pool.headTimeoutMs : pool.bodyIdleMs)) return
+    // Nobody knows whether anybody is still there: the next request asks on another connection.
+    this.#session.retire()
+    this.#fail(failure('origin_timeout', new Error('no answer in time')))
+  }
+
+  #sendBody(stream: ClientHttp2Stream, body: Buffer | Readable): void {
+    if (!('readableEnded' in body)) {
+      this.#sent(body)
+      stream.end(body)
+      return
+    }
+    body.on('data', (piece: Buffer) => {
+      this.#sent(piece)
+      if (!stream.destroyed && !stream.write(piece)) body.pause()
+    })
+    stream.on('drain', () => body.resume())
+    body.once('end', () => stream.end())
+    body.once('error', () => this.abandon())
+  }
+
+  #sent(piece: Buffer): void {
+    this.#bytesUp += piece.length
+    this.#request.relayed(piece.length)
+  }
+
+  #onInterim(raw: readonly string[]): void {
+    if (this.#settled) return
+    this.#informational++
+    const { status, regular } = sortFields(raw)
+    const head = parseInterimHead(status, '', regular, this.#request.cookies)
+    if (head === null || this.#informational > informationalMax) {
+      this.#malformed(head === null ? `status ${status}` : '1xx flood')
+      return
+    }
+    this.#bytesDown += head.bytes
+    this.#request.writer.interim(head)
+  }
+
+  #onResponse(stream: ClientHttp2Stream, flags: number, raw: readonly string[]): void {
+    if (this.#settled) return
+    const { status, regular } = sortFields(raw)
+    const head = parseResponseHead(status, '', regular, this.#request.cookies)
+    if (head === null) {
+      this.#malformed(`status ${status}`)
+      return
+    }
+    this.#session.answered++
+    this.#answeredAt = performance.now()
+    this.#bytesDown += head.bytes
+    this.#length = this.#request.head.method === 'HEAD' || status === 304 ? null : lengthOf(head.fields)
+    const ended = (flags & endStream) !== 0
+    try {
+      this.#request.writer.start(ended ? { ...head, ended } : head)
+      this.#status = status
+    } catch (error) {
+      this.#fail(failureOf(error, 'origin_malformed'))
+      return
+    }
+    if (ended) stream.resume()
+  }
+
+  #onData(stream: ClientHttp2Stream, piece: Buffer): void {
+    if (this.#settled) return
+    this.#bodyBytes += piece.length
+    this.#bytesDown += piece.length
+    this.#request.relayed(piece.length)
+    if (!this.#request.writer.write(piece)) stream.pause()
+  }
+
+  /** A stream that broke off ends for its reader too, by a reset or with its connection. */
+  #onEnd(stream: ClientHttp2Stream): void {
+    if (this.#settled || stream.destroyed || stream.rstCode !== 0 || this.#status === 0) return
+    if (this.#length !== null && this.#length !== this.#bodyBytes) {
+      this.#malformed('the answer is not as long as its head said')
+      return
+    }
+    const rest = this.#request.writer.end(this.#trailers)
+    if (rest === undefined) this.#finish({ kind: 'completed', status: this.#status })
+    else {
+      this.#complete = true
+      void rest.then(() => this.#finish({ kind: 'completed', status: this.#status }))
+    }
+  }
+
+  #onError(stream: ClientHttp2Stream, error: Error): void {
+    if (this.#settled || this.#complete || stream !== this.#stream) return
+    const code = stream.rstCode ?? 0
+    if (this.#mayRetry(code)) {
+      this.#retry()
+      return
+    }
+    const broke = malformedCodes.has(code) || ('code' in error && error.code === 'ERR_HTTP2_ERROR')
+    this.#fail(failure(broke ? 'origin_malformed' : 'origin_closed', error))
+  }
+
+  /**
+   * Once: where the origin has said that it did nothing with the request (RFC 9113 §8.7), or, of a request that may be
+   * repeated, where the connection stood before and may have ended under it (RFC 9110 §9.2.2).
+   */
+  #mayRetry(code: number): boolean {
+    if (this.#retried || this.#status !== 0 || this.#informational > 0 || this.#request.body !== null) return false
+    if (code === refusedStream) return true
+    return this.#session.answered > 0 && this.#session.session.destroyed && repeatable.has(this.#request.head.method)
+  }
+
+  #retry(): void {
+    this.#retried = true
+    this.#stream = null
+    this.#session.retire()
+    const { h2 } = this.#request.pool
+    void (async () => {
+      const found = h2.find() ?? (await h2.connect())
+      if (this.#settled) return
+      if (found === 'http/1.1') this.#fail(failure('origin_closed', new Error('the origin now speaks HTTP/1.1 only')))
+      else if ('kind' in found) this.#fail(found)
+      else this.send(found)
+    })()
+  }
+
+  #malformed(detail: string): void {
+    this.#fail(failure('origin_malformed', new Error(detail)))
+  }
+
+  #fail(end: Failure): void {
+    if (this.#settled) return
+    if (this.#status !== 0) this.#request.writer.abort()
+    this.#finish(end)
+  }
+
+  #finish(end: Forwarded['end']): void {
+    if (this.#settled) return
+    this.#settled = true
+    const { body } = this.#request
+    const stream = this.#stream
+    // What is not ended yet must not look as if it were: `close` would end it first.
+    if (stream !== null && !stream.destroyed && !(stream.writableEnded && stream.readableEnded))
+      stream.destroy(new Error('given up'))
+    if (body !== null && 'readableEnded' in body && !body.readableEnded) body.destroy()
+    this.#request.onEnd({
+      end,
+      started: this.#status !== 0,
+      bytesUp: this.#bytesUp,
+      bytesDown: this.#bytesDown,
+      sentAt: this.#sentAt,
+      answeredAt: this.#answeredAt,
+    })
+  }
+}
+
+/** RFC 9113 §6.2. */
+const endStream = 0x1
+
+/** RFC 9113 §8.3.1; `OutboundHead` has no field that concerns one connection. */
+function headerList({ method, host, target, fields, body }: OutboundHead): string[] {
+  const list = [':method', method, ':scheme', 'https', ':authority', host, ':path', target]
+  let grpc = false
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = (fields[i] ?? '').toLowerCase()
+    const value = fields[i + 1] ?? ''
+    grpc ||= name === 'content-type' && value.startsWith('application/grpc')
+    list.push(name, value)
+  }
+  if (body.kind === 'length') list.push('content-length', String(body.length))
+  // Of ours: trailers are passed on. Without it some servers refuse gRPC.
+  if (grpc) list.push('te', 'trailers')
+  return list
+}
+
+function sortFields(raw: readonly string[]): { readonly status: number; readonly regular: readonly string[] } {
+  const regular: string[] = []
+  let status = 0
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i] ?? ''
+    if (name === ':status') status = Number(raw[i + 1])
+    else if (!name.startsWith(':')) regular.push(name, raw[i + 1] ?? '')
+  }
+  return { status, regular }
+}
+
+function lengthOf(fields: readonly string[]): number | null {
+  for (let i = 0; i < fields.length; i += 2) if (fields[i] === 'content-length') return Number(fields[i + 1])
+  return null
+}

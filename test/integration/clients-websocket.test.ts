@@ -76,7 +76,7 @@ it.each(['ws', 'wss'])("Node's own WebSocket speaks through the proxy, %s", asyn
   const said = await nodeClient(session, `${scheme}://good.test:${scheme === 'ws' ? http : https}/chat`)
   expect(said).toEqual(['hello', 'true', '4000 bye'])
   await expect
-    .poll(() => sockets.world.records.filter((one) => one.session === session.id))
+    .poll(() => sockets.world.records.filter((one) => one.session === session.id && one.kind === 'request'))
     .toMatchObject([{ outcome: 'allow', method: 'WEBSOCKET', status: 101 }])
 })
 
@@ -94,7 +94,7 @@ it('it is told that it may not, where GET alone is allowed', async () => {
   const said = await nodeClient(session, `wss://get.test:${sockets.world.ports.https}/chat`)
   expect(said[0]).toBe('error')
   await expect
-    .poll(() => sockets.world.records.filter((one) => one.session === session.id))
+    .poll(() => sockets.world.records.filter((one) => one.session === session.id && one.kind === 'request'))
     .toMatchObject([{ outcome: 'deny', reason: 'method_not_allowed', method: 'WEBSOCKET' }])
 })
 

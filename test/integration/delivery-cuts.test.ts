@@ -10,6 +10,6 @@ describe('connections that are cut under load', () => {
     const child = new URL('delivery-cuts-child.ts', import.meta.url).pathname
     const { stdout } = await run(process.execPath, [child], { timeout: 18_000 })
     const report = JSON.parse(stdout) as CutsReport
-    expect(report).toEqual({ warnings: [], served: 120, openSockets: 0, openHolds: 0, unrecorded: 0 })
+    expect(report).toEqual({ warnings: [], served: 84, openSockets: 0, openHolds: 0, unrecorded: 0 })
   })
 })

@@ -23,9 +23,10 @@ export async function tlsThrough(
   session: WorldSession,
   host: string,
   protocols: readonly string[] = ['h2', 'http/1.1'],
+  port: number = world.ports.https,
 ): Promise<{ readonly secure: tls.TLSSocket; readonly outer: Socket }> {
   const outer = await RawClient.connect(world.ports.proxy)
-  const authority = `${host}:${world.ports.https}`
+  const authority = `${host}:${port}`
   await outer.send(`CONNECT ${authority} HTTP/1.1\r\nProxy-Authorization: ${session.authorization}\r\n\r\n`)
   const opened = await outer.response({ bodiless: true })
   if (typeof opened === 'string' || opened.status !== 200) throw new Error(JSON.stringify(opened))
@@ -61,10 +62,11 @@ export class H2Client {
     session: WorldSession,
     host: string,
     settings: http2.Settings = {},
+    port: number = world.ports.https,
   ): Promise<H2Client> {
-    const { secure, outer } = await tlsThrough(world, session, host)
+    const { secure, outer } = await tlsThrough(world, session, host, undefined, port)
     if (secure.alpnProtocol !== 'h2') throw new Error(`the proxy chose ${secure.alpnProtocol}`)
-    return new H2Client(secure, outer, `${host}:${world.ports.https}`, settings)
+    return new H2Client(secure, outer, `${host}:${port}`, settings)
   }
 
   /** A stream under way; its errors are for whoever waits for its end. */

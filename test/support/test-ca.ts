@@ -10,6 +10,7 @@ export type CertificateFault = 'expired' | 'not_yet_valid' | 'self_signed' | 'un
 
 export type TestCa = {
   readonly certificate: string
+  readonly pemFor: (name: string) => { readonly key: string; readonly certificate: string }
   /** A context for a server that is asked for by this name. */
   readonly contextFor: (name: string, fault?: CertificateFault, more?: SecureContextOptions) => SecureContext
 }
@@ -48,6 +49,7 @@ export function createTestCa(): TestCa {
 
   return {
     certificate,
+    pemFor: (name) => ({ key: leafPem, certificate: certificateFor(known(name), undefined) }),
     contextFor: (name, fault, more = {}) => {
       const id = JSON.stringify([name, fault, more])
       const made =

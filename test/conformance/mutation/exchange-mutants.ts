@@ -14,6 +14,11 @@ const tunnel = (row: Row): Mutant => ({ file: 'exchange/open-tunnel.ts', corpus:
 const firstBytes = (row: Row): Mutant => ({ file: 'exchange/first-bytes.ts', corpus: ['tunnels'], ...row })
 const deliver = (row: Row): Mutant => ({ file: 'exchange/deliver.ts', corpus: ['addresses'], ...row })
 const pools = (row: Row): Mutant => ({ file: 'upstream/origin-pools.ts', corpus: ['upstream-faults.test.ts'], ...row })
+const originTls = (row: Row): Mutant => ({
+  file: 'upstream/origin-tls.ts',
+  corpus: ['upstream-faults.test.ts'],
+  ...row,
+})
 const forward = (row: Row): Mutant => ({ file: 'upstream/forward.ts', corpus: ['responses'], ...row })
 
 export const exchangeMutants: readonly Mutant[] = [
@@ -213,13 +218,13 @@ export const exchangeMutants: readonly Mutant[] = [
     cases: 'IP-',
   }),
 
-  pools({
+  originTls({
     without: 'verification',
     from: 'rejectUnauthorized: true',
     to: 'rejectUnauthorized: false',
     cases: 'certificate',
   }),
-  pools({
+  originTls({
     without: 'the name in the certificate',
     from: 'checkServerIdentity: (_name, certificate) => tls.checkServerIdentity(host.name, certificate)',
     to: 'checkServerIdentity: () => undefined',
@@ -231,10 +236,10 @@ export const exchangeMutants: readonly Mutant[] = [
     to: "minVersion: 'TLSv1', ciphers: 'DEFAULT@SECLEVEL=0'",
     cases: 'TLSv1',
   }),
-  pools({
+  originTls({
     without: 'the deadline of handshakes',
-    from: 'this.#options.handshakeTimeoutMs,\n      )',
-    to: '2 ** 30,\n      )',
+    from: 'options.timeoutMs)',
+    to: '2 ** 30)',
     cases: 'never says a word',
   }),
   forward({

@@ -17,6 +17,12 @@ const door = of('listeners/h2-door.ts', [hostile, streams])
 const lane = of('listeners/h2-lane.ts', [hostile, streams])
 const answer = of('exchange/h2-answer.ts', [streams])
 
+const origins = 'integration/h2-origins.test.ts'
+const forwardH2 = of('upstream/forward-h2.ts', [origins])
+const sessions = of('upstream/h2-sessions.ts', [origins])
+const pools = of('upstream/origin-pools.ts', [origins])
+const grpc = of('exchange/h2-answer.ts', ['integration/clients-grpc.test.ts'])
+
 export const h2Mutants: readonly Mutant[] = [
   head({
     without: 'the rule that a pseudo-header field comes once',
@@ -124,4 +130,48 @@ export const h2Mutants: readonly Mutant[] = [
     to: 'return this.#stream.write(piece) || true',
     cases: 'slowly',
   }),
+
+  forwardH2({
+    without: 'the difference between an end and a break',
+    from: 'this.#settled || stream.destroyed || stream.rstCode !== 0 ||',
+    to: 'this.#settled ||',
+  }),
+  forwardH2({ without: 'the second try', from: 'if (this.#mayRetry(code)) {', to: 'if (code < 0) {' }),
+  forwardH2({
+    without: 'the care for requests that may not be repeated',
+    from: 'this.#status !== 0 || this.#informational > 0 || this.#request.body !== null',
+    to: 'this.#status !== 0 || this.#informational > 0',
+  }),
+  forwardH2({
+    without: 'the deadline of origins',
+    from: "this.#fail(failure('origin_timeout', new Error('no answer in time')))",
+    to: '',
+  }),
+  forwardH2({
+    without: 'the end of a connection that says nothing',
+    from: '// Nobody knows whether anybody is still there: the next request asks on another connection.\n    this.#session.retire()',
+    to: '',
+  }),
+  forwardH2({
+    without: 'the wait for slow readers',
+    from: 'if (!this.#request.writer.write(piece)) stream.pause()',
+    to: 'this.#request.writer.write(piece)',
+  }),
+  forwardH2({
+    without: 'the wait for slow origins',
+    from: 'if (!stream.destroyed && !stream.write(piece)) body.pause()',
+    to: 'if (!stream.destroyed) stream.write(piece)',
+  }),
+  forwardH2({
+    without: 'the word that a stream is given up',
+    from: "stream.destroy(new Error('given up'))",
+    to: 'stream.pause()',
+  }),
+  sessions({ without: 'the reading of an end', from: 'found.socket.resume()', to: '' }),
+  pools({
+    without: 'the other protocol of origins',
+    from: 'return this.#takesHttp1 === false ? this.h2.connect() : found',
+    to: 'return found',
+  }),
+  grpc({ without: 'refusals of gRPC', from: 'if (this.#isGrpc) {', to: "if (this.#isGrpc && reply.reason === '') {" }),
 ]

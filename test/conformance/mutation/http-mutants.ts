@@ -502,7 +502,7 @@ export const httpMutants: readonly Mutant[] = [
   exchange({
     without: 'the end of an answer that is cut',
     from: 'this.#answer.abort()',
-    to: 'this.#answer.end()',
+    to: 'this.#answer.end(trailers)',
     corpus: ['responses'],
     cases: 'RSP-06',
   }),
@@ -528,8 +528,8 @@ export const httpMutants: readonly Mutant[] = [
   }),
   exchange({
     without: 'the end of a connection behind a last answer',
-    from: 'this.#answer.end()\n    if (this.#answer.last) this.connection.poisoned = true',
-    to: 'this.#answer.end()',
+    from: 'this.#answer.end(trailers)\n    if (this.#answer.last) this.connection.poisoned = true',
+    to: 'this.#answer.end(trailers)',
     cases: 'FRM-28',
   }),
   exchange({
@@ -592,7 +592,7 @@ export const httpMutants: readonly Mutant[] = [
   answer({ without: 'empty pieces that are no end', from: "piece.length === 0 ? '' : ", to: '', cases: 'FRM-27' }),
   answer({
     without: 'the last chunk',
-    from: "(this.#framing === 'chunks' ? '0\\r\\n\\r\\n' : '')",
+    from: "(this.#framing === 'chunks' ? `0\\r\\n${this.#trailerLines(trailers)}\\r\\n` : '')",
     to: "''",
     corpus: ['responses'],
     cases: 'RSP-',

@@ -8,7 +8,7 @@ import { FieldMemo } from '../net/field-memo.ts'
 import { type Fields, foldName } from '../net/fields.ts'
 import { forwardedFields, type OutboundHead, outboundHead, withoutQueryParameters } from '../net/outbound-head.ts'
 import type { RequestHead } from '../net/request-head.ts'
-import { isCredentialField, isCredentialParameter } from '../policy/foreign-credential.ts'
+import { isCredentialField, isCredentialParameter, isCredentialValue } from '../policy/foreign-credential.ts'
 import type { Owned } from './credential-kind.ts'
 
 /** Which of the client's places are not forwarded. */
@@ -45,15 +45,15 @@ export type Strip = (request: RequestHead) => Stripped
 export function createStrip({ credentials, cookies, owned, answer }: StripRules): Strip {
   const ownFields = new Set(owned.fields.map(spelling))
   const ownParameters = new Set(owned.parameters.map(spelling))
-  const isDoomedField = (name: string, spelled: string): boolean =>
+  const isDoomedField = (name: string, value: string, spelled: string): boolean =>
     ownFields.has(spelled) ||
     (cookies && /^cookie2?$/.test(spelled)) ||
-    (credentials && (isCredentialField(name) || isCredentialField(spelled)))
+    (credentials && (isCredentialField(name) || isCredentialField(spelled) || isCredentialValue(name, value)))
   const kept = new FieldMemo((fields: Fields) => {
     const drops = new Set<string>()
-    const forwarded = forwardedFields(fields, (name) => {
+    const forwarded = forwardedFields(fields, (name, value) => {
       const spelled = spelling(name)
-      const doomed = isDoomedField(name, spelled)
+      const doomed = isDoomedField(name, value, spelled)
       if (doomed) drops.add(spelled)
       return doomed || asksOtherwise[answer].has(spelled)
     })

@@ -50,17 +50,17 @@ export type CredentialEquip = (
 const nothingOwned = { fields: [], parameters: [] }
 const nothingFound: readonly FoundPlaceholder[] = []
 
-/** Where no credential is put on: whether the client's own stay behind, and its cookies. */
+/** Where no credential is put on. Cookies are an account like any other: they pass where foreign credentials may. */
 const bare = {
   all: createStrip({ credentials: false, cookies: false, owned: nothingOwned, answer: 'any' }),
   withoutCookies: createStrip({ credentials: false, cookies: true, owned: nothingOwned, answer: 'any' }),
-  withoutCredentials: createStrip({ credentials: true, cookies: false, owned: nothingOwned, answer: 'any' }),
-  withoutEither: createStrip({ credentials: true, cookies: true, owned: nothingOwned, answer: 'any' }),
+  withoutCredentials: createStrip({ credentials: true, cookies: true, owned: nothingOwned, answer: 'any' }),
 }
 
-function bareStrip({ foreignCredentials, pinned }: RequestPermit): Strip {
-  if (foreignCredentials === 'strip') return pinned ? bare.withoutEither : bare.withoutCredentials
-  return pinned ? bare.withoutCookies : bare.all
+/** What is `deny` has been refused by now, cookies aside, which clients send without being asked. */
+function bareStrip({ foreignCredentials }: RequestPermit): Strip {
+  if (foreignCredentials === 'strip') return bare.withoutCredentials
+  return foreignCredentials === 'deny' ? bare.withoutCookies : bare.all
 }
 
 export function createEquip(book: CredentialBook): CredentialEquip {

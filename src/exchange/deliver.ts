@@ -109,7 +109,7 @@ function send(
       body: exchange.openBody(permit.head),
       writer: redacting ?? exchange,
       relayed: rooms.relayed,
-      cookies: permit.pinned && permit.foreignCredentials !== 'allow' ? 'strip' : 'pass',
+      cookies: permit.credential !== null || permit.foreignCredentials !== 'allow' ? 'strip' : 'pass',
       upgrade:
         handshake === null
           ? null

@@ -25,8 +25,6 @@ class RequestPermit {
   readonly foreignCredentials: ForeignCredentials
   /** Whether the answer to a request with a credential may be a part (decision 35). */
   readonly ranges: boolean
-  /** Cookies are an account too: on a pinned host they are stripped both ways. */
-  readonly pinned: boolean
   /** Every list must hold every answer. Empty: public addresses only. */
   readonly addresses: readonly (readonly Cidr[])[]
   readonly wouldDeny: Deny | null
@@ -36,7 +34,6 @@ class RequestPermit {
     this.credential = fields.credential
     this.foreignCredentials = fields.foreignCredentials
     this.ranges = fields.ranges
-    this.pinned = fields.pinned
     this.addresses = fields.addresses
     this.wouldDeny = fields.wouldDeny
     void this.#minted
@@ -67,7 +64,7 @@ export function decideRequest(grant: Grant, permit: HostPermit, head: RequestHea
     // Nothing is injected for what no rule allows, and a pinned host still takes no foreign account.
     const foreign = permit.pinned ? 'deny' : 'allow'
     const nothing = { rule: null, credential: null, ranges: false, addresses: [] }
-    return finish(grant, permit, head, { ...nothing, foreign, wouldDeny: refusal })
+    return finish(grant, head, { ...nothing, foreign, wouldDeny: refusal })
   }
 
   const names = new Set(matching.flatMap((rule) => (rule.credential === null ? [] : [rule.credential])))
@@ -78,7 +75,7 @@ export function decideRequest(grant: Grant, permit: HostPermit, head: RequestHea
   if (credential !== null && head.scheme === 'http')
     return deny('credential_needs_tls', head.authority.text, rule?.id ?? null)
   const addresses = matching.flatMap((one) => (one.addresses === null ? [] : [one.addresses]))
-  return finish(grant, permit, head, {
+  return finish(grant, head, {
     rule,
     credential,
     foreign: strictest(matching, permit.pinned),
@@ -97,7 +94,7 @@ type Found = {
   readonly wouldDeny: Deny | null
 }
 
-function finish(grant: Grant, permit: HostPermit, head: RequestHead, found: Found): Decision<RequestPermit> {
+function finish(grant: Grant, head: RequestHead, found: Found): Decision<RequestPermit> {
   if (found.foreign === 'deny') {
     const placeholder = found.credential === null ? undefined : grant.placeholders.get(found.credential)
     const place = findForeignCredential(head, placeholder ?? null, clientIdOf(grant, found.credential))
@@ -114,7 +111,6 @@ function finish(grant: Grant, permit: HostPermit, head: RequestHead, found: Foun
       credential: found.credential,
       foreignCredentials: found.foreign,
       ranges: found.ranges,
-      pinned: permit.pinned,
       addresses: found.addresses,
       wouldDeny: found.wouldDeny,
     }),

@@ -11,11 +11,17 @@ import type { RequestHead } from '../net/request-head.ts'
 import { parseAwsScope } from './aws-scope.ts'
 
 const credentialField =
-  /^(?:http-)?(?:.*-)?(?:authorization|api-?key|auth-key|app-?key|application-key|access-key|subscription-key|functions-key|master-key|secret-key|auth|auth-token|access-token|api-token|token|security-token|private-token|job-token|secret|password|credential|credentials)-*$/
+  /^(?:http-)?(?:.*-)?(?:authorization|authorization-auxiliary|api-?key|api-?secret|api-?token|auth-?key|app-?key|application-key|access-?key|access-key-id|subscription-key|functions-key|master-key|secret-?key|session-key|auth|auth-?token|access-?token|session-?token|token|secret|password|passwd|credential|credentials|jwt|jwt-assertion|bearer)-*$/
 /** Tokens that stand for a form or a browser, not for an account; and the signature of what is signed elsewhere. */
 const harmlessField = /^(?:.*-)?(?:csrf|xsrf|idempotency|continuation|page|next|sync)-token$/
 const credentialParameter =
-  /^(?:key|api-?key|apikey|auth|auth-?key|auth-?token|access-?token|access-?key|access-key-id|token|private-token|job-token|oauth-token|id-token|session-token|secret|client-secret|password|pwd|sig|signature|subscription-key|awsaccesskeyid|x-amz-credential|x-amz-signature|x-amz-security-token|x-goog-credential|x-goog-signature|googleaccessid)$/
+  /^(?:key|(?:x-)?(?:api-?key|api-?secret|api-?token|app-?key|application-key|auth|auth-?key|auth-?token|access-?token|access-?key|access-key-id|authorization|bearer|bearer-?token|token|private-token|job-token|oauth-token|id-token|refresh-token|user-token|session-?token|security-token|secret|secret-?key|client-secret|client-assertion|password|passwd|pwd|jwt|sig|signature|subscription-key)|awsaccesskeyid|ossaccesskeyid|googleaccessid|q-ak|q-signature|x-(?:amz|goog|oss|obs|cos|tos)-(?:credential|signature|security-token))$/
+/**
+ * WebSocket clients of a browser have no other place for a key than the list of subprotocols
+ * (`openai-insecure-api-key.sk-…`, `base64url.bearer.authorization.k8s.io.…`), and some APIs read it there.
+ */
+const credentialProtocol =
+  /(?:^|[,. \t_-])(?:api-?key|auth|authorization|bearer|token|jwt|secret|password)(?:[.=_, \t-]|$)/i
 
 export function isCredentialField(name: string): boolean {
   const known = judgedNames.get(name)
@@ -32,6 +38,12 @@ export function isCredentialField(name: string): boolean {
 const judgedNames = new Map<string, boolean>()
 const judgedNamesMax = 1024
 const judgedNameMax = 64
+
+/** The same, where it takes the value to tell. */
+export function isCredentialValue(name: string, value: string): boolean {
+  return name.length === protocolField.length && foldName(name) === protocolField && credentialProtocol.test(value)
+}
+const protocolField = 'sec-websocket-protocol'
 
 export function isCredentialParameter(name: string): boolean {
   return credentialParameter.test(foldName(name).replace(/^-+|-+$/g, ''))

@@ -101,6 +101,10 @@ const keySpellings = [
   'X-Goog-Api-Key',
   'Private-Token',
   'X-Amz-Security-Token',
+  'X-Ms-Authorization-Auxiliary',
+  'X_AuthToken',
+  'Cf-Access-Jwt-Assertion',
+  'DD-Application-Key',
 ] // prettier-ignore
 
 const keyParameters = [
@@ -113,6 +117,11 @@ const keyParameters = [
   'api%5Fkey',
   'api.key',
   'X-Amz-Signature',
+  'x-goog-credential',
+  'X-Api-Token',
+  'authToken',
+  'jwt',
+  'client_assertion',
 ] // prettier-ignore
 
 const onceOurs = ({ requests: [sent] }: Seen): void => {
@@ -330,6 +339,39 @@ export const fields: readonly HostileCase[] = [
     host: 'ports.test',
     send: request('GET', 'Authorization: attacker\r\n'),
     expect: refused(403, 'foreign_credential'),
+  },
+  ...variants(
+    'SEC-26w',
+    [
+      'realtime, openai-insecure-api-key.attacker',
+      'base64url.bearer.authorization.k8s.io.attacker',
+      'access_token, attacker',
+    ],
+    (value) => ({
+      what: `a key among the subprotocols of a WebSocket: ${value}`,
+      ...tunnel,
+      host: 'pinned.test',
+      send: request(
+        'GET',
+        `Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: ${value}\r\n`,
+        '',
+        '/with',
+      ),
+      expect: refused(403, 'foreign_credential'),
+    }),
+  ),
+  {
+    id: 'SEC-26c',
+    what: 'cookies are left behind where the rule says foreignCredentials: deny, with no credential anywhere',
+    host: 'clean.test',
+    send: request('GET', 'Cookie: session=attacker\r\n'),
+    answer: (_request, socket) => {
+      socket.write('HTTP/1.1 200 OK\r\nSet-Cookie: session=won\r\nContent-Length: 0\r\n\r\n')
+    },
+    expect: passed(({ requests: [sent], responses: [told] }) => {
+      expect(sent?.fields.flat().join(' ')).not.toContain('attacker')
+      expect(told?.fields.flat().join(' ')).not.toContain('won')
+    }),
   },
   ...variants('SEC-26d', ['Authorization', 'x-api-key', 'X_Api_Key'], (name) => ({
     what: `${name} where the rule says foreignCredentials: deny`,

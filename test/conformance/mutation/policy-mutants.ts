@@ -357,6 +357,12 @@ export const policyMutants: readonly Mutant[] = [
   }),
 
   foreign({
+    without: 'keys among subprotocols',
+    from: 'if (isCredentialValue(name, value)) return',
+    to: "if (name === '') return",
+    cases: 'SEC-26w',
+  }),
+  foreign({
     without: 'the key that signed',
     from: 'return parseAwsScope(value)?.keyId === placeholder ?',
     to: 'return parseAwsScope(value) !== null ?',

@@ -118,12 +118,7 @@ describe('a request', () => {
 
   it('gets the credential of its rule', () => {
     const permit = permitOf(ask(given, { method: 'POST', path: '/v1/messages' }))
-    expect([permit.credential, permit.foreignCredentials, permit.pinned, permit.rule?.id]).toEqual([
-      'key',
-      'deny',
-      true,
-      'inline#1',
-    ])
+    expect([permit.credential, permit.foreignCredentials, permit.rule?.id]).toEqual(['key', 'deny', 'inline#1'])
   })
 
   it('may be answered in parts where every rule that gives it the credential says so', () => {
@@ -282,6 +277,9 @@ describe('a credential of the client', () => {
     'x-amz-security-token',
     'x-auth-token',
     'Ocp-Apim-Subscription-Key',
+    'x-ms-authorization-auxiliary',
+    'X-ApiToken',
+    'Cf-Access-Jwt-Assertion',
   ])('is the field %s', (name) => expect(isCredentialField(name)).toBe(true)) // prettier-ignore
   it.each([
     'Accept',
@@ -292,11 +290,11 @@ describe('a credential of the client', () => {
     'X-Request-Id',
     'Sec-WebSocket-Key',
   ])('is not the field %s', (name) => expect(isCredentialField(name)).toBe(false)) // prettier-ignore
-  it.each(['key', 'api_key', 'APIKEY', 'access_token', 'sig', 'X-Amz-Signature', '_token_'])(
+  it.each(['key', 'api_key', 'APIKEY', 'access_token', 'sig', 'X-Amz-Signature', '_token_', 'x-api-token', 'jwt'])(
     'is the parameter %s',
     (name) => expect(isCredentialParameter(name)).toBe(true),
   )
-  it.each(['q', 'page', 'keyword', 'signed', 'monkey'])('is not the parameter %s', (name) =>
+  it.each(['q', 'page', 'keyword', 'signed', 'monkey', 'page_token', 'max_tokens'])('is not the parameter %s', (name) =>
     expect(isCredentialParameter(name)).toBe(false),
   )
 })

@@ -100,6 +100,24 @@ export const processLimits = {
     default: '10s',
     why: 'From the first byte of a request head to its end. Slow heads are how connections are held open for nothing.',
   },
+  judgedBodies: {
+    to: 'judgedBodiesBytesMax',
+    unit: 'bytes',
+    default: '256MiB',
+    why: 'All request bodies together that wait to be judged. Past it they are refused until there is room.',
+  },
+  judgedBodyBytes: {
+    to: 'judgedBodyBytesMax',
+    unit: 'bytes',
+    default: '32MiB',
+    why: 'A request body that must be judged before any of it goes on. What model APIs take at most.',
+  },
+  judgedBodyTimeout: {
+    to: 'judgedBodyMs',
+    unit: 'duration',
+    default: '2m',
+    why: 'From the decision on its head to the end of a body that is judged. The largest, at two megabits a second.',
+  },
   keepAliveTimeout: {
     to: 'keepAliveMs',
     unit: 'duration',

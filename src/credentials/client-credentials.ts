@@ -6,9 +6,16 @@
 
 import { FieldMemo } from '../net/field-memo.ts'
 import { type Fields, foldName } from '../net/fields.ts'
-import { forwardedFields, type OutboundHead, outboundHead, withoutQueryParameters } from '../net/outbound-head.ts'
+import {
+  forwardedFields,
+  type OutboundHead,
+  outboundHead,
+  withoutFieldsWhere,
+  withoutQueryParameters,
+} from '../net/outbound-head.ts'
 import type { RequestHead } from '../net/request-head.ts'
-import { isCredentialField, isCredentialParameter, isCredentialValue } from '../policy/foreign-credential.ts'
+import { isCredentialField, isCredentialParameter } from '../policy/foreign-credential.ts'
+import type { SetField } from '../policy/decide-request.ts'
 import type { Owned } from './credential-kind.ts'
 
 /** Which of the client's places are not forwarded. */
@@ -45,15 +52,15 @@ export type Strip = (request: RequestHead) => Stripped
 export function createStrip({ credentials, cookies, owned, answer }: StripRules): Strip {
   const ownFields = new Set(owned.fields.map(spelling))
   const ownParameters = new Set(owned.parameters.map(spelling))
-  const isDoomedField = (name: string, value: string, spelled: string): boolean =>
+  const isDoomedField = (name: string, spelled: string): boolean =>
     ownFields.has(spelled) ||
     (cookies && /^cookie2?$/.test(spelled)) ||
-    (credentials && (isCredentialField(name) || isCredentialField(spelled) || isCredentialValue(name, value)))
+    (credentials && (isCredentialField(name) || isCredentialField(spelled)))
   const kept = new FieldMemo((fields: Fields) => {
     const drops = new Set<string>()
-    const forwarded = forwardedFields(fields, (name, value) => {
+    const forwarded = forwardedFields(fields, (name) => {
       const spelled = spelling(name)
-      const doomed = isDoomedField(name, value, spelled)
+      const doomed = isDoomedField(name, spelled)
       if (doomed) drops.add(spelled)
       return doomed || asksOtherwise[answer].has(spelled)
     })
@@ -73,6 +80,15 @@ export function createStrip({ credentials, cookies, owned, answer }: StripRules)
     })
     return { head: stripped, drops: [...new Set([...drops, ...parameters])] }
   }
+}
+
+/** The rules' own fields in place of the client's, however those were spelled. */
+export function withSet(head: OutboundHead, set: readonly SetField[]): OutboundHead {
+  if (set.length === 0) return head
+  const names = new Set(set.map(([name]) => spelling(name)))
+  const bare = withoutFieldsWhere(head, (name) => names.has(spelling(name)))
+  const ours = set.flatMap(([name, value]) => (value === null ? [] : [name, value]))
+  return { ...bare, fields: [...bare.fields, ...ours] }
 }
 
 /** `HTTP_AUTHORIZATION`, `Authorization_` and `authorization` reach the same variable of a CGI-like server. */

@@ -15,7 +15,7 @@ import { type Deny, deny } from '../policy/decision.ts'
 import { matchesPattern } from '../policy/domain-pattern.ts'
 import { findPlaceholders, type FoundPlaceholder } from '../policy/find-placeholders.ts'
 import { isClientPair } from '../policy/foreign-credential.ts'
-import { type AnswerRules, createStrip, type Strip } from './client-credentials.ts'
+import { type AnswerRules, createStrip, type Strip, withSet } from './client-credentials.ts'
 import type { CredentialBook } from './credential-book.ts'
 import type { Credential } from './credential-schema.ts'
 import { findCrossSite } from './cross-site.ts'
@@ -63,6 +63,11 @@ function bareStrip({ foreignCredentials }: RequestPermit): Strip {
   return foreignCredentials === 'deny' ? bare.withoutCookies : bare.all
 }
 
+function bareOf(strip: Strip, { head, set }: RequestPermit): Equipped {
+  const { head: stripped, drops } = strip(head)
+  return { kind: 'equipped', head: withSet(stripped, set), identity: null, used: [], secrets: [], drops }
+}
+
 export function createEquip(book: CredentialBook): CredentialEquip {
   const strips = {
     any: new Map<Credential, Strip>(),
@@ -83,7 +88,7 @@ export function createEquip(book: CredentialBook): CredentialEquip {
   }
   const apply = (
     credential: Credential,
-    { head, rule, ranges }: RequestPermit,
+    { head, rule, ranges, set }: RequestPermit,
     sent: readonly FoundPlaceholder[],
     secret: Secret | null,
   ): Deny | Equipped => {
@@ -95,7 +100,7 @@ export function createEquip(book: CredentialBook): CredentialEquip {
     const stripped = stripFor(credential, isOnRequest ? (ranges ? 'parts' : 'whole') : 'any')(head)
     return {
       kind: 'equipped',
-      head: credential.presentation.apply(stripped.head, secret, sent),
+      head: credential.presentation.apply(withSet(stripped.head, set), secret, sent),
       identity,
       used: [credential.name],
       secrets: isOnRequest ? [secret] : [],
@@ -109,7 +114,7 @@ export function createEquip(book: CredentialBook): CredentialEquip {
     if (slot === null) {
       const [first] = sent
       if (first !== undefined) return deny('placeholder_elsewhere', placeOf(first), rule)
-      return { kind: 'equipped', ...bareStrip(permit)(permit.head), identity: null, used: [], secrets: [] }
+      return bareOf(bareStrip(permit), permit)
     }
     const name = session.credentials.get(slot)
     const credential = name === undefined ? undefined : book.get(name)
@@ -121,8 +126,7 @@ export function createEquip(book: CredentialBook): CredentialEquip {
       refuse(credential, permit.head, rule) ??
       refuseUnasked(credential, permit.head, sent, session.placeholders.get(slot), rule)
     if (refused !== null) return refused
-    if (credential.presentation.swaps && sent.length === 0)
-      return { kind: 'equipped', ...stripFor(credential, 'any')(permit.head), identity: null, used: [], secrets: [] }
+    if (credential.presentation.swaps && sent.length === 0) return bareOf(stripFor(credential, 'any'), permit)
     const secret = book.secretOf(credential.name)
     return secret instanceof Promise
       ? secret.then((value) => apply(credential, permit, sent, value))

@@ -19,6 +19,7 @@ import type { OriginPool } from '../upstream/origin-pools.ts'
 import { answerToken } from './answer-token.ts'
 import type { Exchange } from './exchange.ts'
 import type { Facts } from './facts.ts'
+import { judgeBody } from './judge-body.ts'
 import { openWebSocket } from './open-websocket.ts'
 import type { Outcome } from './outcome.ts'
 import { RedactingWriter } from './redacting-writer.ts'
@@ -32,6 +33,11 @@ export function deliver(
   session: Session,
   permit: RequestPermit,
 ): Soon<Outcome> {
+  const { demand } = permit
+  if (demand !== null)
+    return andThen(judgeBody(exchange, permit, demand.decide), (judged) =>
+      judged.kind === 'allow' ? deliver(rooms, exchange, live, session, judged.permit) : judged,
+    )
   const handshake = permit.head.method === 'WEBSOCKET' ? parseHandshake(exchange.incoming.raw, permit.head) : null
   if (handshake?.kind === 'problem') return deny('malformed_request', handshake.detail)
   return andThen(rooms.equip(permit, session), (equipped) => {
@@ -91,6 +97,7 @@ function send(
   return new Promise((resolve) => {
     const began = performance.now()
     const onMasked = (places: number): void => countMasked(rooms, live, places)
+    const body = exchange.openBody(permit.head)
     const onFailure = (): void => forwarding.abandon()
     const redacting =
       secrets.length === 0
@@ -105,8 +112,11 @@ function send(
           })
     const request: ForwardRequest = {
       pool,
-      head,
-      body: exchange.openBody(permit.head),
+      head:
+        permit.body === null
+          ? head
+          : { ...head, body: { kind: 'length', length: body === null ? 0 : permit.body.bytes.length } },
+      body,
       writer: redacting ?? exchange,
       relayed: rooms.relayed,
       cookies: permit.credential !== null || permit.foreignCredentials !== 'allow' ? 'strip' : 'pass',

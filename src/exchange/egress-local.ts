@@ -66,22 +66,24 @@ function asJson(session: Session, denials: readonly Denial[]): object {
     policy: session.policy.name,
     policyVersion: session.policy.version,
     mode: session.mode,
-    rules: session.policy.rules.slice(0, rulesShown).map((rule) => ({
-      action: rule.action,
-      host: rule.host.text,
-      ...(rule.ports === null ? {} : { ports: [...rule.ports] }),
-      ...(rule.methods === null ? {} : { methods: [...rule.methods] }),
-      ...(rule.paths === null ? {} : { paths: rule.paths.map(({ text }) => text) }),
-      credential: rule.credential !== null,
-    })),
-    rulesOmitted: Math.max(0, session.policy.rules.length - rulesShown),
+    rules: rulesOf(session)
+      .slice(0, rulesShown)
+      .map((rule) => ({
+        action: rule.action,
+        host: rule.host.text,
+        ...(rule.ports === null ? {} : { ports: [...rule.ports] }),
+        ...(rule.methods === null ? {} : { methods: [...rule.methods] }),
+        ...(rule.paths === null ? {} : { paths: rule.paths.map(({ text }) => text) }),
+        credential: rule.credential !== null,
+      })),
+    rulesOmitted: Math.max(0, rulesOf(session).length - rulesShown),
     lastDenials: denials,
     howToAsk: 'Tell the user which host, method and path you need and why. Only they can change the policy.',
   }
 }
 
 function asText(session: Session, denials: readonly Denial[]): string {
-  const { rules } = session.policy
+  const rules = rulesOf(session)
   const lines = [
     'All network access of this sandbox passes an egress proxy with an allowlist.',
     `Session ${session.id}, policy ${session.policy.name} (version ${session.policy.version}), mode ${session.mode}.`,
@@ -105,6 +107,11 @@ function asText(session: Session, denials: readonly Denial[]): string {
   return `${lines.join('\n')}\n`
 }
 
+/** What is put on allowed requests is nothing that an agent could act on. */
+function rulesOf({ policy }: Session): readonly Rule[] {
+  return policy.rules.filter(({ action }) => action !== 'set')
+}
+
 function ruleLine(rule: Rule): string {
   const words = [
     rule.action === 'deny' ? 'NOT ' : '',
@@ -112,6 +119,7 @@ function ruleLine(rule: Rule): string {
     ' ',
     rule.host.text,
     rule.ports === null ? '' : `:${[...rule.ports].join('/')}`,
+    rule.headers === null && rule.body === null ? '' : ' (by what its header or body says)',
     rule.paths === null ? '' : ` ${rule.paths.map(({ text }) => text).join(' ')}`,
     rule.credential === null ? '' : ' (credential added by the proxy)',
   ]

@@ -14,10 +14,12 @@ import type { ResponseWriter } from '../upstream/forward.ts'
 import type { Answer } from './answer.ts'
 import type { ActiveExchange, Connection, Interruption } from './connection.ts'
 import type { Facts } from './facts.ts'
+import type { NotHeld } from './held-bodies.ts'
 import type { InterruptReason, Outcome } from './outcome.ts'
 import { type Reply, replyTo } from './reply.ts'
 import type { RequestBody } from './request-body.ts'
 import type { Rooms } from './rooms.ts'
+import { andThen, type Soon } from './soon.ts'
 
 /** When a line says that an exchange is under way. */
 const openRecordAfterMs = 1000
@@ -50,6 +52,9 @@ export class Exchange implements ActiveExchange, ResponseWriter {
   #interruption: Interruption | null = null
   #left = false
   #continued = false
+  /** The whole body, where it was judged. */
+  #held: Buffer | null = null
+  #holding = false
 
   constructor(rooms: Rooms, connection: Connection, incoming: Incoming, facts: Facts) {
     this.#rooms = rooms
@@ -110,11 +115,29 @@ export class Exchange implements ActiveExchange, ResponseWriter {
 
   /** The body on its way to the origin; after the decision, and only then (RFC 9110 §10.1.1). Null: there is none. */
   openBody(head: RequestHead): Buffer | Readable | null {
+    if (this.#held !== null) return this.#held.length === 0 ? null : this.#held
     if (head.expectContinue && !this.#left) {
       this.#continued = true
       this.#answer.continue()
     }
     return this.incoming.body.complete ? null : this.incoming.body.open()
+  }
+
+  /** All of the body, to be judged; it is let go with the exchange. */
+  holdBody(head: RequestHead): Soon<Buffer | NotHeld> {
+    const { bodies } = this.#rooms
+    if (head.body.kind === 'length' && bodies.isTooLarge(head.body.length)) return 'too_large'
+    this.#holding = true
+    return andThen(bodies.hold(this.openBody(head) ?? nothing), (held) => {
+      this.#holding = false
+      if (typeof held !== 'string') this.#held = held
+      return held
+    })
+  }
+
+  release(): void {
+    if (this.#held !== null) this.#rooms.bodies.release(this.#held.length)
+    this.#held = null
   }
 
   interim(head: ResponseHead): void {
@@ -183,5 +206,8 @@ export class Exchange implements ActiveExchange, ResponseWriter {
     const delivery = this.#delivery
     this.#delivery = null
     delivery?.abandon()
+    if (this.#holding) this.incoming.body.fail(new Error('nobody waits for it any more'))
   }
 }
+
+const nothing = Buffer.alloc(0)

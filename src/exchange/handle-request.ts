@@ -48,6 +48,7 @@ export async function handleRequest(
     finishFacts(rooms, exchange.facts, outcome, status)
     rooms.streams.open--
     lane.over()
+    exchange.release()
   }
 }
 

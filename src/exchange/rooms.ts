@@ -13,6 +13,7 @@ import type { ClientTrust } from './client-trust.ts'
 import type { Connection, ConnectionLimits } from './connection.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { DenialLoops } from './denial-loops.ts'
+import type { HeldBodies } from './held-bodies.ts'
 import type { RecentDenials } from './egress-local.ts'
 import type { RecordSink } from './record.ts'
 
@@ -30,6 +31,8 @@ export type Rooms = {
   readonly identify: (proof: Proof) => Decision<LiveSession>
   /** 4 Open. */
   readonly intercept: Intercept
+  /** 5 Judge: bodies that are. */
+  readonly bodies: HeldBodies
   /** 6 Equip. */
   readonly equip: CredentialEquip
   /** Told of a credential that an origin answered 401 to. */

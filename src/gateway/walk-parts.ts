@@ -8,6 +8,7 @@ import type { Connection } from '../exchange/connection.ts'
 import { Deadlines } from '../exchange/deadlines.ts'
 import type { DenialLoops } from '../exchange/denial-loops.ts'
 import { RecentDenials } from '../exchange/egress-local.ts'
+import { HeldBodies } from '../exchange/held-bodies.ts'
 import type { Rooms } from '../exchange/rooms.ts'
 import type { GatewayWorld } from '../gateway.ts'
 import { createH2Door } from '../listeners/h2-door.ts'
@@ -125,6 +126,11 @@ function furnish({ config, world, sessions, leaves, loops, tunnels, streams }: W
       return who.kind === 'allow' ? who : furniture.limiter.temper(who, proof.source)
     },
     intercept: createIntercept({ leaves, handshakeTimeoutMs: limits.handshakeTimeoutMs }),
+    bodies: new HeldBodies({
+      bodyBytesMax: limits.judgedBodyBytesMax,
+      allBytesMax: limits.judgedBodiesBytesMax,
+      timeoutMs: limits.judgedBodyMs,
+    }),
     equip: createEquip(sessions.credentials),
     credentialRefused: (name) => sessions.credentials.refused(name),
     resolve: createResolverOf(config),

@@ -80,12 +80,17 @@ export function withField(head: OutboundHead, name: string, value: string): Outb
 
 export function withoutFields(head: OutboundHead, names: readonly string[]): OutboundHead {
   const lowered = names.map((name) => name.toLowerCase())
+  // Most names are not even as long as one of these.
+  return withoutFieldsWhere(head, (name) =>
+    lowered.some((one) => one.length === name.length && one === name.toLowerCase()),
+  )
+}
+
+export function withoutFieldsWhere(head: OutboundHead, isDoomed: (name: string) => boolean): OutboundHead {
   const fields: string[] = []
   for (let i = 0; i < head.fields.length; i += 2) {
     const name = head.fields[i] ?? ''
-    // Most names are not even as long as one of these.
-    if (!lowered.some((one) => one.length === name.length && one === name.toLowerCase()))
-      fields.push(name, head.fields[i + 1] ?? '')
+    if (!isDoomed(name)) fields.push(name, head.fields[i + 1] ?? '')
   }
   return { ...head, fields }
 }

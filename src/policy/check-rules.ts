@@ -113,6 +113,9 @@ function needOf(rule: Rule): string {
   if (rule.methods !== null) return 'it names methods'
   if (rule.paths !== null) return 'it names paths'
   if (rule.query !== null) return 'it names a query'
+  if (rule.headers !== null) return 'it names headers'
+  if (rule.body !== null) return 'it names what is in bodies'
+  if (rule.set !== null) return 'it sets headers'
   return rule.tls === 'intercept' ? 'it says "tls: intercept"' : 'it judges foreign credentials'
 }
 

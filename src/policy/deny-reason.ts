@@ -29,6 +29,12 @@ export const denyReasons = {
     room: 'open',
     says: 'the target, the TLS server name and the Host field do not name the same host',
   },
+  body_not_allowed: { status: 403, room: 'judge', says: 'the host is allowed, but not with what this body asks for' },
+  body_unreadable: {
+    status: 403,
+    room: 'judge',
+    says: 'the body has to be read to judge the request, and cannot be; send plain JSON, a form or form-data, uncoded, and less of it',
+  },
   credential_needs_tls: {
     status: 403,
     room: 'judge',

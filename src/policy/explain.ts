@@ -14,16 +14,16 @@ import { denyReasons, type DenyReason } from './deny-reason.ts'
 import { type DomainPattern, matchesPattern } from './domain-pattern.ts'
 import { readingsOf } from './path-pattern.ts'
 import { anchorOf } from './pattern-overlap.ts'
-import { coversPort, type Grant, type Rule } from './policy.ts'
+import { coversPort, type Grant, type HeaderCondition, type Rule } from './policy.ts'
 import { type Question, requestOf } from './question.ts'
-import { matchesMethod, matchesPath, matchesQuery } from './rule-match.ts'
+import { matchesHeaders, matchesMethod, matchesPath, matchesQuery } from './rule-match.ts'
 
 export { parseQuestion, type Question } from './question.ts'
 
 /** A rule that did not decide, and why not. */
 type NearMiss = {
   readonly rule: string
-  readonly action: 'allow' | 'deny'
+  readonly action: Rule['action']
   readonly host: string
   readonly why: string
 }
@@ -106,19 +106,25 @@ function isNear(pattern: DomainPattern, { host }: Authority): boolean {
 /** The first thing that does not fit; the later it comes, the nearer was the rule. Null: it fits. */
 function missOf(rule: Rule, head: RequestHead): { readonly distance: number; readonly why: string } | null {
   const { authority, method } = head
-  if (!matchesPattern(rule.host, authority.host)) return { distance: 5, why: hostMiss(rule.host, authority) }
+  if (!matchesPattern(rule.host, authority.host)) return { distance: 6, why: hostMiss(rule.host, authority) }
   if (!coversPort(rule, authority.port))
-    return { distance: 4, why: `port ${authority.port} is not one of ${[...(rule.ports ?? [])].join(', ')}` }
+    return { distance: 5, why: `port ${authority.port} is not one of ${[...(rule.ports ?? [])].join(', ')}` }
   if (!matchesMethod(rule, head))
-    return { distance: 3, why: `method ${method} is not one of ${[...(rule.methods ?? [])].join(', ')}` }
+    return { distance: 4, why: `method ${method} is not one of ${[...(rule.methods ?? [])].join(', ')}` }
   const readings = readingsOf(head.path) ?? []
   if (rule.paths !== null && (readings.length === 0 || !matchesPath(rule, readings)))
-    return { distance: 2, why: `path ${head.path} matches none of ${rule.paths.map(({ text }) => text).join(', ')}` }
+    return { distance: 3, why: `path ${head.path} matches none of ${rule.paths.map(({ text }) => text).join(', ')}` }
   if (!matchesQuery(rule, head)) {
     const wanted = [...(rule.query ?? [])].map(([name, value]) => `${name}=${value}`).join(' and ')
-    return { distance: 1, why: `the query is not ${wanted}, each once and spelled so` }
+    return { distance: 2, why: `the query is not ${wanted}, each once and spelled so` }
   }
+  if (!matchesHeaders(rule, head))
+    return { distance: 1, why: `the header fields are not ${conditionsText(rule.headers ?? [])}` }
   return null
+}
+
+function conditionsText(conditions: readonly HeaderCondition[]): string {
+  return conditions.map(({ name, values }) => `${name}: ${values.map(({ text }) => text).join(' or ')}`).join(' and ')
 }
 
 function hostMiss(pattern: DomainPattern, { host }: Authority): string {

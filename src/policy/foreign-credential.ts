@@ -16,12 +16,9 @@ const credentialField =
 const harmlessField = /^(?:.*-)?(?:csrf|xsrf|idempotency|continuation|page|next|sync)-token$/
 const credentialParameter =
   /^(?:key|(?:x-)?(?:api-?key|api-?secret|api-?token|app-?key|application-key|auth|auth-?key|auth-?token|access-?token|access-?key|access-key-id|authorization|bearer|bearer-?token|token|private-token|job-token|oauth-token|id-token|refresh-token|user-token|session-?token|security-token|secret|secret-?key|client-secret|client-assertion|password|passwd|pwd|jwt|sig|signature|subscription-key)|awsaccesskeyid|ossaccesskeyid|googleaccessid|q-ak|q-signature|x-(?:amz|goog|oss|obs|cos|tos)-(?:credential|signature|security-token))$/
-/**
- * WebSocket clients of a browser have no other place for a key than the list of subprotocols
- * (`openai-insecure-api-key.sk-…`, `base64url.bearer.authorization.k8s.io.…`), and some APIs read it there.
- */
-const credentialProtocol =
-  /(?:^|[,. \t_-])(?:api-?key|auth|authorization|bearer|token|jwt|secret|password)(?:[.=_, \t-]|$)/i
+/** In bodies `key`, `sig` and `auth` are names of many things, so those are not among them. */
+const credentialMember =
+  /^(?:x-)?(?:api-?key|api-?secret|api-?token|auth-?key|auth-?token|access-?token|access-?key|access-key-id|secret-access-key|authorization|bearer-?token|token|private-token|oauth-token|id-token|refresh-token|session-?token|security-token|secret|secret-?key|client-secret|client-assertion|password|passwd|pwd|subscription-key|awsaccesskeyid|ossaccesskeyid|googleaccessid|(?:amz|goog|oss|obs|cos|tos)-(?:credential|signature|security-token))$/
 
 export function isCredentialField(name: string): boolean {
   const known = judgedNames.get(name)
@@ -39,12 +36,6 @@ const judgedNames = new Map<string, boolean>()
 const judgedNamesMax = 1024
 const judgedNameMax = 64
 
-/** The same, where it takes the value to tell. */
-export function isCredentialValue(name: string, value: string): boolean {
-  return name.length === protocolField.length && foldName(name) === protocolField && credentialProtocol.test(value)
-}
-const protocolField = 'sec-websocket-protocol'
-
 export function isCredentialParameter(name: string): boolean {
   return credentialParameter.test(foldName(name).replace(/^-+|-+$/g, ''))
 }
@@ -58,6 +49,16 @@ export function isCredentialSubprotocol(token: string): boolean {
 }
 const credentialSubprotocol =
   /(?:^|[^a-z0-9])(?:header|auth|authorization|authentication|bearer|basic|jwt|api-?key|key|access-?token|token|secret|password|credentials?)(?:[^a-z0-9]|$)/i
+
+/** Of JSON's top members and of forms. */
+export function isCredentialMember(name: string): boolean {
+  return credentialMember.test(spacedName(name))
+}
+
+/** `clientSecret` and `client_secret` are one, as far as there is a hump to see. */
+function spacedName(name: string): string {
+  return foldName(name.replace(/([a-z0-9])([A-Z])/g, '$1-$2')).replace(/^-+|-+$/g, '')
+}
 
 /**
  * The place of the first credential that is not ours, in words for the record (never its value); null when there is none.

@@ -10,6 +10,7 @@ import { knownMethods } from '../net/request-head.ts'
 import { isNeverBlock } from './address-class.ts'
 import { type DomainPattern, parseDomainPattern } from './domain-pattern.ts'
 import type { IssueList } from './issue.ts'
+import { parseBody, parseHeaders, parseSet } from './parse-conditions.ts'
 import { parsePathPattern, type PathPattern } from './path-pattern.ts'
 import type { ForeignCredentials, Rule, TlsChoice } from './policy.ts'
 import { sharedSuffixAt } from './public-suffix.ts'
@@ -28,7 +29,7 @@ export type RawRule = Readonly<Record<string, unknown>>
 type Path = readonly (string | number)[]
 
 export function parseRule(raw: RawRule, id: string, path: Path, issues: IssueList): Rule {
-  const action = raw['action'] === 'deny' ? 'deny' : 'allow'
+  const action = raw['action'] === 'deny' || raw['action'] === 'set' ? raw['action'] : 'allow'
   const credential = typeof raw['credential'] === 'string' ? raw['credential'] : null
   const rule: Rule = {
     id,
@@ -38,6 +39,10 @@ export function parseRule(raw: RawRule, id: string, path: Path, issues: IssueLis
     methods: parseMethods(raw['methods'], path, issues),
     paths: parsePaths(raw['paths'], path, issues),
     query: parseQuery(raw['query'], path, issues),
+    headers: parseHeaders(raw['headers'], path, issues),
+    body: parseBody(raw['body'], path, issues),
+    set: parseSet(raw['set'], path, issues),
+    unsafeUncheckedBody: raw['unsafeUncheckedBody'] === true,
     addresses: parseAddresses(raw['addresses'], path, issues),
     tls: parseTls(raw['tls']),
     credential,
@@ -48,7 +53,7 @@ export function parseRule(raw: RawRule, id: string, path: Path, issues: IssueLis
   return rule
 }
 
-function parseHostPattern(raw: RawRule, action: 'allow' | 'deny', path: Path, issues: IssueList): DomainPattern {
+function parseHostPattern(raw: RawRule, action: Rule['action'], path: Path, issues: IssueList): DomainPattern {
   const written = raw['host']
   const at = [...path, 'host']
   if (typeof written !== 'string' || written === '') return neverMatching
@@ -59,8 +64,8 @@ function parseHostPattern(raw: RawRule, action: 'allow' | 'deny', path: Path, is
   }
   if (yamlWords.test(written))
     issues.add(at, `"${written}" is a word that YAML readers disagree on`, 'write the full name of the host')
-  // What a deny rule spans narrows; only what is allowed must not span strangers.
-  if (action === 'deny') return pattern
+  // What another rule than an allow spans narrows; only what is allowed must not span strangers.
+  if (action !== 'allow') return pattern
   if (pattern.kind === 'any' && raw['unsafeAnyHost'] !== true)
     issues.add(at, '"*" allows every host there is', 'name the hosts, or add "unsafeAnyHost: true" to the rule')
   if (pattern.kind !== 'any' && raw['unsafeAnyHost'] === true)
@@ -86,9 +91,9 @@ function hostFix(written: string): string {
   return 'write a name like "example.org", or an address in its plain spelling'
 }
 
-function parsePorts(raw: unknown, action: 'allow' | 'deny', credential: string | null): ReadonlySet<number> | null {
+function parsePorts(raw: unknown, action: Rule['action'], credential: string | null): ReadonlySet<number> | null {
   if (Array.isArray(raw)) return new Set(raw.filter((port) => typeof port === 'number'))
-  if (action === 'deny') return null
+  if (action !== 'allow') return null
   return credential === null ? webPorts : tlsPort
 }
 
@@ -182,17 +187,30 @@ function parseForeign(raw: unknown): ForeignCredentials | null {
 }
 
 function checkTogether(raw: RawRule, rule: Rule, path: Path, issues: IssueList): void {
-  if (rule.action === 'deny') {
-    for (const key of ['addresses', 'credential', 'foreignCredentials', 'ranges', 'tls', 'unsafeAnyHost']) {
-      if (raw[key] !== undefined)
-        issues.add([...path, key], 'a deny rule allows nothing, so it cannot say how', 'drop the line')
+  if (rule.action !== 'allow') {
+    const says = rule.action === 'deny' ? 'a deny rule allows nothing' : 'a set rule allows nothing'
+    for (const key of [
+      'addresses',
+      'credential',
+      'foreignCredentials',
+      'ranges',
+      'tls',
+      'unsafeAnyHost',
+      'unsafeUncheckedBody',
+    ]) {
+      if (raw[key] !== undefined) issues.add([...path, key], `${says}, so it cannot say how`, 'drop the line')
     }
-    return
   }
-  if (rule.ranges && rule.credential === null)
+  if (rule.action === 'allow' && rule.ranges && rule.credential === null)
     issues.add([...path, 'ranges'], 'means something beside a credential only', 'drop the line: ranges pass anyway')
+  if (rule.action === 'deny' && raw['set'] !== undefined)
+    issues.add([...path, 'set'], 'a deny rule allows nothing, so it cannot say how', 'drop the line')
+  if (rule.action === 'set' && raw['set'] === undefined)
+    issues.add(path, 'sets nothing', 'add "set: { X-Name: value }"')
+  if (rule.action === 'set' && raw['body'] !== undefined)
+    issues.add([...path, 'body'], 'a set rule does not look at bodies', 'drop the line')
   if (rule.tls !== 'tunnel') return
-  for (const key of ['methods', 'paths', 'query', 'credential', 'foreignCredentials']) {
+  for (const key of ['methods', 'paths', 'query', 'headers', 'body', 'set', 'credential', 'foreignCredentials']) {
     if (raw[key] === undefined || raw[key] === 'allow') continue
     issues.add(
       [...path, key],

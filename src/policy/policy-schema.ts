@@ -16,9 +16,16 @@ const Name = Type.String({ pattern: nameText, description: 'Lower-case letters, 
 
 const text = (maxLength: number, description: string) => Type.String({ minLength: 1, maxLength, description })
 
+const pattern = text(2048, 'Text; * stands for any text, a leading ! for all texts but these.')
+const Patterns = Type.Array(pattern, { minItems: 1, maxItems: 100 })
+
 const PolicyRule = Type.Object(
   {
-    action: Type.Optional(Type.Enum(['allow', 'deny'], { description: 'Default: allow. Deny beats allow.' })),
+    action: Type.Optional(
+      Type.Enum(['allow', 'deny', 'set'], {
+        description: 'Default: allow. Deny beats allow; set says what allowed requests go out with.',
+      }),
+    ),
     host: text(300, 'example.org, *.example.org (below), **.example.org (both), api-*.example.org, or an IP literal.'),
     ports: Type.Optional(
       Type.Array(Type.Integer({ minimum: 1, maximum: 65535 }), {
@@ -47,6 +54,29 @@ const PolicyRule = Type.Object(
         description: 'Parameters that must be there exactly once with exactly this value.',
       }),
     ),
+    headers: Type.Optional(
+      Type.Record(Type.String(), Patterns, {
+        minProperties: 1,
+        maxProperties: 32,
+        description:
+          'Header fields and the values they may have: { x-amz-acl: [private] }; all of the fields must fit.',
+      }),
+    ),
+    body: Type.Optional(
+      Type.Record(Type.String(), Patterns, {
+        minProperties: 1,
+        maxProperties: 32,
+        description: 'Fields of a JSON body and the values they must have: { "tools.*.type": [mcp, "web_*"] }.',
+      }),
+    ),
+    set: Type.Optional(
+      Type.Record(Type.String(), Type.Unsafe<string | null>({ type: ['string', 'null'], maxLength: 4096 }), {
+        minProperties: 1,
+        maxProperties: 32,
+        description:
+          "Header fields that go out with this value, or, with null, do not go out: the client's own never do.",
+      }),
+    ),
     addresses: Type.Optional(
       Type.Array(text(64, 'CIDR block: 10.2.0.0/16.'), {
         minItems: 1,
@@ -61,6 +91,9 @@ const PolicyRule = Type.Object(
       Type.Boolean({
         description: 'Default: false, an answer to a request with a credential comes whole. For storage hosts.',
       }),
+    ),
+    unsafeUncheckedBody: Type.Optional(
+      Type.Boolean({ description: 'Bodies are not looked through for credentials, and may be as large as they like.' }),
     ),
     unsafeAnyHost: Type.Optional(Type.Boolean({ description: 'Needed beside host: "*".' })),
   },

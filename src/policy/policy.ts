@@ -7,24 +7,37 @@
 
 import type { Cidr } from '../net/ip.ts'
 import type { Host } from '../net/host.ts'
+import type { BodyCondition } from './body-pattern.ts'
 import { DomainIndex, type DomainPattern } from './domain-pattern.ts'
 import type { PathPattern } from './path-pattern.ts'
+import type { ValuePattern } from './value-pattern.ts'
 
 export type Mode = 'audit' | 'enforce'
 export type ForeignCredentials = 'allow' | 'deny' | 'strip'
 export type TlsChoice = 'auto' | 'intercept' | 'tunnel'
 
+/** A condition on a header field: the name in lower case, and what its value may be. */
+export type HeaderCondition = { readonly name: string; readonly values: readonly ValuePattern[] }
+
 /** One rule as the policy file has it, every text already a value. Null means the file says nothing about it. */
 export type Rule = {
   /** `policy#n`, the policy it was written in and its place there from 1: what records and explanations name. */
   readonly id: string
-  readonly action: 'allow' | 'deny'
+  /** `set` neither allows nor denies: it says what requests that others allow go out with. */
+  readonly action: 'allow' | 'deny' | 'set'
   readonly host: DomainPattern
-  /** Null: all ports (deny rules only; allow rules carry their default). */
+  /** Null: all ports (deny and set rules only; allow rules carry their default). */
   readonly ports: ReadonlySet<number> | null
   readonly methods: ReadonlySet<string> | null
   readonly paths: readonly PathPattern[] | null
   readonly query: ReadonlyMap<string, string> | null
+  readonly headers: readonly HeaderCondition[] | null
+  /** All must hold, of a body that is JSON. */
+  readonly body: readonly BodyCondition[] | null
+  /** Header fields of our own on what goes out, by their names as written; null: none of that name goes out. */
+  readonly set: ReadonlyMap<string, string | null> | null
+  /** Bodies are not looked through for credentials. */
+  readonly unsafeUncheckedBody: boolean
   readonly addresses: readonly Cidr[] | null
   readonly tls: TlsChoice
   readonly credential: string | null
@@ -103,6 +116,9 @@ export function looksInside(rule: Rule): boolean {
     rule.methods !== null ||
     rule.paths !== null ||
     rule.query !== null ||
+    rule.headers !== null ||
+    rule.body !== null ||
+    rule.set !== null ||
     rule.credential !== null ||
     (rule.foreignCredentials !== null && rule.foreignCredentials !== 'allow')
   )

@@ -5,9 +5,12 @@
  * request oddly loses an allow and never escapes a deny.
  */
 
+import { foldName } from '../net/fields.ts'
 import { decodedEscapes } from '../net/query.ts'
 import type { RequestHead } from '../net/request-head.ts'
-import type { Rule } from './policy.ts'
+import { meetsAllow, meetsDeny } from './body-pattern.ts'
+import type { BodyReading } from './body-reading.ts'
+import type { HeaderCondition, Rule } from './policy.ts'
 
 export function matchesMethod(rule: Rule, head: RequestHead): boolean {
   return rule.methods === null || rule.methods.has(head.method)
@@ -52,5 +55,43 @@ function named(pairs: readonly string[], name: string): string[] {
 }
 
 export function matchesRule(rule: Rule, head: RequestHead, readings: readonly string[]): boolean {
-  return matchesMethod(rule, head) && matchesQuery(rule, head) && matchesPath(rule, readings)
+  return (
+    matchesMethod(rule, head) &&
+    matchesQuery(rule, head) &&
+    (rule.headers === null || matchesHeaders(rule, head)) &&
+    matchesPath(rule, readings)
+  )
+}
+
+/** An allow wants each field once, as written; for a deny any spelling will do, and any member of a list. */
+export function matchesHeaders(rule: Rule, { fields }: RequestHead): boolean {
+  return (rule.headers ?? []).every((condition) => {
+    const values = valuesOf(fields, condition)
+    const [only = ''] = values
+    return rule.action === 'allow'
+      ? values.length === 1 && condition.values.some((pattern) => pattern.matches(only))
+      : values.some((value) =>
+          [value, ...value.split(',')].some((one) => condition.values.some((pattern) => pattern.matchesLoosely(one))),
+        )
+  })
+}
+
+function valuesOf(fields: readonly string[], { name }: HeaderCondition): string[] {
+  const values: string[] = []
+  for (let i = 0; i < fields.length; i += 2) {
+    const spelled = foldName(fields[i] ?? '').replace(/^-+|-+$/g, '')
+    if (spelled === foldName(name) || spelled === `http-${foldName(name)}`) values.push(fields[i + 1] ?? '')
+  }
+  return values
+}
+
+/** Of a body that cannot be read a deny holds, and an allow does not; of none, neither. */
+export function matchesBody(rule: Rule, body: BodyReading | null): boolean {
+  if (rule.body === null) return true
+  if (body === null || body.bytes.length === 0) return false
+  const { json } = body
+  if (json === null) return rule.action !== 'allow'
+  return rule.body.every((condition) =>
+    rule.action === 'allow' ? meetsAllow(json, condition) : meetsDeny(json, condition),
+  )
 }

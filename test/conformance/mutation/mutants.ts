@@ -3,6 +3,7 @@
  * any case failing is not covered.
  */
 
+import { bodyMutants } from './body-mutants.ts'
 import { credentialMutants } from './credential-mutants.ts'
 import { exchangeMutants } from './exchange-mutants.ts'
 import { h2Mutants } from './h2-mutants.ts'
@@ -37,4 +38,5 @@ export const mutants: readonly Mutant[] = [
   ...redactMutants,
   ...webSocketMutants,
   ...credentialMutants,
+  ...bodyMutants,
 ]

@@ -358,7 +358,7 @@ export const policyMutants: readonly Mutant[] = [
 
   foreign({
     without: 'keys among subprotocols',
-    from: 'if (isCredentialValue(name, value)) return',
+    from: 'if (holdsKey(name, value)) return',
     to: "if (name === '') return",
     cases: 'SEC-26w',
   }),

@@ -1,0 +1,42 @@
+/**
+ * Judge, second half: of a request that is allowed as far as its head goes, the body.
+ *
+ * Promises: nothing of the body goes on before it was judged, and what goes on is what was judged; a request that no rule
+ * asks the body of does not come here.
+ */
+
+import { BodyReading } from '../policy/body-reading.ts'
+import type { RequestPermit } from '../policy/decide-request.ts'
+import { type Allow, type Deny, deny } from '../policy/decision.ts'
+import type { Exchange } from './exchange.ts'
+import type { NotHeld } from './held-bodies.ts'
+import type { Outcome } from './outcome.ts'
+import { andThen, type Soon } from './soon.ts'
+
+type Judged = Allow<RequestPermit> | Exclude<Outcome, { readonly kind: 'completed' }>
+
+export function judgeBody(
+  exchange: Exchange,
+  { head, rule }: RequestPermit,
+  decide: (body: BodyReading) => Allow<RequestPermit> | Deny,
+): Soon<Judged> {
+  return andThen(exchange.holdBody(head), (held) => {
+    if (typeof held === 'string') return notJudged(held, rule?.id ?? null)
+    const judged = decide(new BodyReading(head, held))
+    if (judged.kind === 'allow') exchange.facts.rule = judged.permit.rule
+    return judged
+  })
+}
+
+function notJudged(why: NotHeld, rule: string | null): Judged {
+  switch (why) {
+    case 'gone':
+      return { kind: 'abandoned', detail: 'the client left before its body was whole' }
+    case 'no_room':
+      return deny('overloaded', 'too many bodies wait to be judged', rule)
+    case 'too_large':
+      return deny('body_unreadable', 'the body is larger than what is held', rule)
+    case 'too_slow':
+      return deny('body_unreadable', 'the body did not come in time', rule)
+  }
+}

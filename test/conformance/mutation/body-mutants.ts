@@ -1,0 +1,160 @@
+/** Checks of bodies and of the fields that rules set, wherever they are made. */
+
+import type { Mutant } from './mutants.ts'
+
+type Row = Pick<Mutant, 'cases' | 'from' | 'to' | 'without'>
+
+const bodies = (file: string, row: Row): Mutant => ({ file, corpus: ['bodies'], unit: 'policy', ...row })
+
+export const bodyMutants: readonly Mutant[] = [
+  bodies('policy/decide-request.ts', {
+    without: 'the body where a rule looks at it',
+    from: 'const open = judged && body === null && mayHaveBody(head)',
+    to: 'const open = judged && body === null && false',
+    cases: 'EXF-02',
+  }),
+  bodies('policy/decide-request.ts', {
+    without: 'credentials in bodies',
+    from: "if (foreign === 'allow' || !mayHaveBody(head)",
+    to: "if (foreign === 'deny' || !mayHaveBody(head)",
+    cases: 'SEC-26',
+  }),
+  bodies('policy/decide-request.ts', {
+    without: 'WebSockets where a deny looks at bodies',
+    from: "(head.method === 'WEBSOCKET' || matchesBody(rule, body))",
+    to: 'matchesBody(rule, body)',
+    cases: 'EXF-02w',
+  }),
+  bodies('policy/decide-request.ts', {
+    without: 'rules that set one field to two values',
+    from: 'if (before !== undefined && before[1] !== value)',
+    to: 'if (before !== undefined && before[1] === value)',
+    cases: 'EXF-02u',
+  }),
+  bodies('policy/foreign-body.ts', {
+    without: 'what cannot be read',
+    from: 'if (body.kind === null || body.isCoded) return unreadable',
+    to: 'if (body.kind === null || body.isCoded) return null',
+    cases: 'SEC-26u',
+  }),
+  bodies('policy/foreign-body.ts', {
+    without: 'broken JSON',
+    from: "if (body.kind === 'json' && body.json === null) return unreadable",
+    to: "if (body.kind === 'json' && body.json === null) return null",
+    cases: 'SEC-26u',
+  }),
+  bodies('policy/foreign-body.ts', {
+    without: 'JSON that is called something else',
+    from: 'looksLikeJson(body.bytes) && body.json !== null',
+    to: "body.kind === 'json' && body.json !== null",
+    cases: 'SEC-26b',
+  }),
+  bodies('policy/foreign-body.ts', {
+    without: 'lists of requests',
+    from: "json.kind === 'array' ? json.items : [json]",
+    to: '[json]',
+    cases: 'SEC-26b',
+  }),
+  bodies('policy/body-pattern.ts', {
+    without: 'items of a list of requests',
+    from: "body.kind === 'array' ? [body, ...body.items] : [body]",
+    to: '[body]',
+    cases: 'EXF-02b',
+  }),
+  bodies('policy/body-pattern.ts', {
+    without: 'the fold of names',
+    from: 'name === segment || folded(name) === folded(segment)',
+    to: 'name === segment',
+    cases: 'EXF-02',
+  }),
+  bodies('policy/body-pattern.ts', {
+    without: 'the value as written',
+    from: 'find(body, segments, sameName).length > 0 &&',
+    to: 'find(body, segments, sameNameLoosely).length > 0 &&',
+    cases: 'EXF-02m',
+  }),
+  bodies('policy/rule-match.ts', {
+    without: 'what cannot be read',
+    from: "if (json === null) return rule.action !== 'allow'",
+    to: "if (json === null) return rule.action === 'allow'",
+    cases: 'EXF-02',
+  }),
+  bodies('policy/rule-match.ts', {
+    without: 'the fold of field names',
+    from: 'spelled === foldName(name) ||',
+    to: 'fields[i] === name ||',
+    cases: 'EXF-02',
+  }),
+  bodies('policy/rule-match.ts', {
+    without: 'members of a list',
+    from: "[value, ...value.split(',')].some(",
+    to: '[value].some(',
+    cases: 'EXF-02f',
+  }),
+  bodies('policy/body-reading.ts', {
+    without: 'two types',
+    from: 'if (second !== undefined) return null\n  const essence',
+    to: 'const essence',
+    cases: 'SEC-26u',
+  }),
+  bodies('exchange/judge-body.ts', {
+    without: 'what the body decided',
+    from: 'const judged = decide(new BodyReading(head, held))',
+    to: "const judged = decide(new BodyReading(head, Buffer.from('{}')))",
+    cases: 'EXF-02b',
+  }),
+  bodies('exchange/held-bodies.ts', {
+    without: 'the bound',
+    from: 'return bytes > this.#limits.bodyBytesMax',
+    to: 'return bytes < 0',
+    cases: 'SEC-26',
+  }),
+  bodies('exchange/held-bodies.ts', {
+    without: 'the deadline',
+    from: "setTimeout(() => settle('too_slow'), this.#limits.timeoutMs)",
+    to: "setTimeout(() => settle('too_slow'), 2 ** 30)",
+    cases: 'SEC-26x',
+  }),
+  bodies('credentials/client-credentials.ts', {
+    without: 'the fold of names that rules set',
+    from: '(name) => names.has(spelling(name))',
+    to: '(name) => names.has(name)',
+    cases: 'EXF-02t',
+  }),
+  bodies('credentials/client-credentials.ts', {
+    without: 'fields of our own',
+    from: 'value === null ? [] : [name, value]',
+    to: 'value === null ? [name, name] : [name, value]',
+    cases: 'EXF-02t',
+  }),
+  bodies('net/form-fields.ts', {
+    without: 'preambles',
+    from: 'if (!body.startsWith(delimiter)) return null',
+    to: '',
+    cases: 'SEC-26u',
+  }),
+  bodies('net/form-fields.ts', {
+    without: 'what begins like a delimiter',
+    from: "if (next < 0 || !body.startsWith('\\r\\n', next - 2)) return null",
+    to: 'if (next < 0) return null',
+    cases: 'SEC-26u',
+  }),
+  bodies('net/form-fields.ts', {
+    without: 'other kinds of multipart',
+    from: 'if (boundary === null) return null',
+    to: 'if (boundary === null) return []',
+    cases: 'SEC-26u',
+  }),
+  bodies('net/json-value.ts', {
+    without: 'the end of the text',
+    from: 'value === null || !reader.atEnd() ? null : value',
+    to: 'value',
+    cases: 'SEC-26u',
+  }),
+  bodies('net/json-value.ts', {
+    without: 'escapes',
+    from: 'return notPlain.test(inside) ? unescaped(inside) : inside',
+    to: 'return inside',
+    cases: 'SEC-26b|EXF-02b',
+  }),
+]

@@ -113,7 +113,7 @@ export const policyMutants: readonly Mutant[] = [
   }),
   requests({
     without: 'deny rules that look inside',
-    from: "if (rule.action === 'deny')\n      return",
+    from: "if (rule.action === 'deny' && rule.body === null)\n      return",
     to: "if (rule.action === 'deny' && rule.id === '')\n      return",
     cases: 'POL-24|POL-25',
   }),
@@ -168,8 +168,8 @@ export const policyMutants: readonly Mutant[] = [
   {
     ...requests({
       without: 'addresses of rules',
-      from: 'matching.flatMap((one) => (one.addresses === null ? [] : [one.addresses]))',
-      to: 'matching.flatMap(() => [])',
+      from: 'allows.flatMap((one) => (one.addresses === null ? [] : [one.addresses]))',
+      to: 'allows.flatMap(() => [])',
       cases: 'IP-',
     }),
     corpus: ['addresses'],

@@ -19,7 +19,7 @@ describe('bodies that are held', () => {
     expect(bodies.hold(Buffer.alloc(11))).toBe('too_large')
     expect(await bodies.hold(Readable.from([Buffer.alloc(6), Buffer.alloc(5)]))).toBe('too_large')
     expect(bodies.bytes).toBe(0)
-    bodies.hold(Buffer.alloc(10))
+    expect(bodies.hold(Buffer.alloc(10))).toHaveLength(10)
     expect(bodies.hold(Buffer.alloc(6))).toBe('no_room')
     expect(await bodies.hold(Readable.from([Buffer.alloc(3), Buffer.alloc(3)]))).toBe('no_room')
     expect(bodies.bytes).toBe(10)

@@ -55,7 +55,7 @@ describe('a condition on a body', () => {
       .split('.')
       .map((segment) => (segment === '**' ? '(?:/[^/]*)*' : segment === '*' ? '/[^/]*' : `/${segment}`))
       .join('')
-    const roots = Array.isArray(body) ? [body, ...body] : [body]
+    const roots: Tree[] = Array.isArray(body) ? [body, ...(body as Tree[])] : [body]
     return roots.some((root: Tree) =>
       paths(root).some(
         ([names, value]) =>

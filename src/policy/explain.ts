@@ -7,6 +7,7 @@
 
 import type { Authority } from '../net/authority.ts'
 import type { RequestHead } from '../net/request-head.ts'
+import { BodyReading } from './body-reading.ts'
 import { decideHost, type HostPermit } from './decide-host.ts'
 import { decideRequest } from './decide-request.ts'
 import type { Deny } from './decision.ts'
@@ -52,7 +53,9 @@ export function explainRequest(grant: Grant, question: Question): Explanation {
 
   const route = question.scheme === 'http' ? 'plain' : host.permit.route
   if (route === 'tunnel') return explainTunnel(grant, host.permit, head)
-  const decision = decideRequest(grant, host.permit, head)
+  const byHead = decideRequest(grant, host.permit, head)
+  const demand = byHead.kind === 'allow' ? byHead.permit.demand : null
+  const decision = demand === null ? byHead : demand.decide(new BodyReading(head, question.body ?? Buffer.alloc(0)))
   if (decision.kind === 'deny') return denied(decision.reason, decision.rule, missesOf(grant, head, decision.rule))
   const { rule, credential, wouldDeny } = decision.permit
   const misses = missesOf(grant, head, rule?.id ?? null)

@@ -121,7 +121,13 @@ function parseExpectation(entry: Readonly<Record<string, unknown>>, index: numbe
     issues.add([...path, verdict], `"${text}" ${question}`, 'write it like "POST https://host/path"')
     return []
   }
-  return [{ text, question, verdict, because: reason }]
+  const { headers, body } = entry
+  const fields = isRecord(headers)
+    ? Object.entries(headers).flatMap(([field, value]) => (typeof value === 'string' ? [field, value] : []))
+    : []
+  if (body === undefined) return [{ text, question: { ...question, fields }, verdict, because: reason }]
+  const sent = { fields: ['Content-Type', 'application/json', ...fields], body: Buffer.from(JSON.stringify(body)) }
+  return [{ text, question: { ...question, ...sent }, verdict, because: reason }]
 }
 
 function isReason(value: unknown): value is DenyReason {

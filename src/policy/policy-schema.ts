@@ -123,6 +123,12 @@ const PolicyExpectation = Type.Object(
     allow: Type.Optional(text(4096, 'POST https://host/path')),
     deny: Type.Optional(text(4096, 'POST https://host/path')),
     because: Type.Optional(text(64, 'The reason a denial must have.')),
+    headers: Type.Optional(
+      Type.Record(Type.String({ maxLength: 128 }), Type.String({ maxLength: 4096 }), {
+        description: 'Further header fields of the request.',
+      }),
+    ),
+    body: Type.Optional(Type.Unknown({ description: 'Its body, sent as JSON.' })),
   },
   closed,
 )

@@ -15,6 +15,9 @@ export type Question = {
   readonly authority: Authority
   /** Path with query, as it would be sent. */
   readonly target: string
+  /** Further fields of the head, names and values in turn. */
+  readonly fields?: readonly string[]
+  readonly body?: Buffer
 }
 
 /** `[METHOD] http(s)://host[:port][/path][?query]`, with `wss` and `ws` for WebSockets; or a sentence that says what is wrong. */
@@ -38,12 +41,13 @@ export function parseQuestion(text: string): Question | string {
 export function requestOf(question: Question): RequestHead | null {
   const webSocket = question.method === 'WEBSOCKET'
   const upgrade = webSocket ? ['Connection', 'Upgrade', 'Upgrade', 'websocket'] : []
+  const length = question.body === undefined ? [] : ['Content-Length', String(question.body.length)]
   const head = parseRequestHead(
     {
       method: webSocket ? 'GET' : (question.method ?? 'GET'),
       target: question.target,
       httpVersion: '1.1',
-      fields: ['Host', question.authority.text, ...upgrade],
+      fields: ['Host', question.authority.text, ...upgrade, ...(question.fields ?? []), ...length],
     },
     { kind: 'tunnel', scheme: question.scheme, authority: question.authority },
   )

@@ -26,7 +26,7 @@ export function matchesPath(rule: Rule, readings: readonly string[]): boolean {
 
 /**
  * An allow wants each named parameter exactly once, spelled as the rule spells it; for a deny it is enough that one of
- * the spellings that servers take for the same is there somewhere.
+ * the spellings that servers take for the same is there somewhere, and `*` is any value, or none.
  */
 export function matchesQuery(rule: Rule, head: RequestHead): boolean {
   if (rule.query === null) return true
@@ -43,6 +43,7 @@ export function matchesQuery(rule: Rule, head: RequestHead): boolean {
           })
         : named(byEither, name).some(
             (pair) =>
+              value === '*' ||
               decodedEscapes(pair.includes('=') ? pair.slice(pair.indexOf('=') + 1) : '') === decodedEscapes(value),
           )
     if (!met) return false

@@ -4,7 +4,12 @@ import type { Mutant } from './mutants.ts'
 
 type Row = Pick<Mutant, 'cases' | 'from' | 'to' | 'without'>
 
-const bodies = (file: string, row: Row): Mutant => ({ file, corpus: ['bodies'], unit: 'policy', ...row })
+const bodies = (file: string, row: Row): Mutant => ({
+  file,
+  corpus: ['bodies'],
+  unit: file.startsWith('net/') ? 'net' : 'policy',
+  ...row,
+})
 
 export const bodyMutants: readonly Mutant[] = [
   bodies('policy/decide-request.ts', {

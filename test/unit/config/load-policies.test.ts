@@ -94,11 +94,14 @@ describe('the shipped policies', () => {
     expect(book.replace([])).toEqual([])
     expect(book.list().map(({ name }) => name)).toEqual([
       'anthropic',
+      'anthropic-contained',
       'coding-agent',
       'debian',
+      'github-contained',
       'github-read',
       'npm',
       'openai',
+      'openai-contained',
       'pypi',
     ])
     for (const policy of book.list()) {
@@ -117,11 +120,32 @@ describe('the shipped policies', () => {
 
   it('write only where they say why', async () => {
     const rules = (await presets()).flatMap((source) => source.rules)
-    for (const rule of rules) {
+    for (const rule of rules.filter(({ action }) => action === 'allow')) {
       expect(rule.methods, rule.id).not.toBeNull()
       const writes = [...(rule.methods ?? [])].filter((method) => method !== 'GET' && method !== 'HEAD')
       if (writes.length > 0) expect(rule.paths, rule.id).not.toBeNull()
     }
+  })
+
+  it('have models for tenants beside them, each of which does what it says, and sets fields where others allow', async () => {
+    const dir = new URL('../../../policies/tenants/', import.meta.url)
+    const files = (await readdir(dir)).filter((name) => name.endsWith('.yaml'))
+    const loaded = await loadPolicyFiles(files.map((name) => new URL(name, dir).pathname))
+    if (loaded.kind !== 'loaded') return expect.fail(JSON.stringify(loaded.issues))
+    const names = ['acme-data.s3.eu-central-1.amazonaws.com', 'api.github.com', 'github.com']
+    const credential = { hosts: names.map(pattern), unsafeWildcardHosts: false }
+    const filled = new Map(['aws', 'github', 'github-git'].map((name) => [name, credential]))
+    const book = new PolicyBook({ presets: await presets(), credentials: filled })
+    expect(book.replace(loaded.sources)).toEqual([])
+    for (const { name, tests } of loaded.sources) {
+      const policy = book.list().find((one) => one.name === name)
+      if (policy === undefined) return expect.fail(name)
+      expect(tests.length, name).toBeGreaterThan(0)
+      expect(runPolicyTests(policy, tests).filter(({ passed }) => !passed)).toEqual([])
+    }
+    const table = await readFile(new URL('README.md', dir), 'utf8')
+    const rows = [...table.matchAll(/^\| `([a-z0-9-]+\.yaml)`/gm)].map(([, name]) => name)
+    expect(new Set(rows)).toEqual(new Set(files))
   })
 
   it('are not loaded twice when their folder is given as the folder of policies', async () => {

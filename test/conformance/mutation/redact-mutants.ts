@@ -196,15 +196,15 @@ export const redactMutants: readonly Mutant[] = [
   {
     file: 'policy/decide-request.ts',
     without: 'the strictest rule on parts',
-    from: 'matching.every((one) => one.credential === null || one.ranges)',
-    to: 'matching.some((one) => one.credential === null || one.ranges)',
+    from: 'allows.every((one) => one.credential === null || one.ranges)',
+    to: 'allows.some((one) => one.credential === null || one.ranges)',
     corpus: ['unit/policy/decide.test.ts'],
     cases: 'in parts',
   },
   {
     file: 'policy/parse-rule.ts',
     without: 'the complaint about parts where there is no credential',
-    from: 'if (rule.ranges && rule.credential === null)',
+    from: "if (rule.action === 'allow' && rule.ranges && rule.credential === null)",
     to: 'if (rule.ranges && rule.credential === undefined)',
     corpus: ['unit/policy/parse-policy.test.ts'],
     cases: 'ranges',

@@ -11,6 +11,7 @@ import { type Static, type TObject, type TProperties, Type } from 'typebox'
 import { Value } from 'typebox/value'
 import type { ClientIdentity } from '../net/client-identity.ts'
 import type { OutboundHead } from '../net/outbound-head.ts'
+import type { BodyReading } from '../policy/body-reading.ts'
 import type { FoundPlaceholder } from '../policy/find-placeholders.ts'
 import { isCredentialField, isCredentialParameter } from '../policy/foreign-credential.ts'
 import { foldName } from '../net/fields.ts'
@@ -34,6 +35,8 @@ export type CredentialKind<Spec> = {
   readonly apply: (head: OutboundHead, spec: Spec, secret: Secret, sent: readonly FoundPlaceholder[]) => OutboundHead
   /** For a kind that swaps: whether a placeholder stands where this kind puts the secret in its stead. */
   readonly takes?: (spec: Spec, sent: FoundPlaceholder) => boolean
+  /** For a kind that swaps in bodies: the places in the text of one that was read, and what stands there instead. */
+  readonly swapsInBody?: (spec: Spec, body: BodyReading, placeholder: string) => readonly BodySwap[]
   /** For a kind that cannot do with every request: what is in its way, in words for the record. */
   readonly refuses?: (spec: Spec, head: RequestHead, sent: readonly FoundPlaceholder[]) => string | null
   /** For a kind that presents a token in the secret's stead: what makes it. Called once, before the first. */
@@ -46,6 +49,9 @@ export type CredentialKind<Spec> = {
   readonly identity?: (spec: Spec, secret: Secret) => ClientIdentity
 }
 
+/** `of`: what stands there with a secret in place of the placeholder. */
+export type BodySwap = { readonly start: number; readonly end: number; readonly of: (secret: string) => string }
+
 /** A kind with its spec: all that the walk needs of it. */
 export type Presentation = {
   readonly owns: Owned
@@ -53,6 +59,7 @@ export type Presentation = {
   readonly swaps: boolean
   /** Whether the client's placeholder has a meaning there. */
   readonly takes: (sent: FoundPlaceholder) => boolean
+  readonly swapsInBody: (body: BodyReading, placeholder: string) => readonly BodySwap[]
   /** What is in the way of putting the secret on; null: nothing. */
   readonly refuses: (head: RequestHead, sent: readonly FoundPlaceholder[]) => string | null
   readonly apply: (head: OutboundHead, secret: Secret, sent: readonly FoundPlaceholder[]) => OutboundHead
@@ -74,7 +81,7 @@ export type AnyCredentialKind = {
 }
 
 export function sealKind<Spec>(kind: CredentialKind<Spec>): AnyCredentialKind {
-  const { identity, mint, refuses, takes, secretShape = 'line' } = kind
+  const { identity, mint, refuses, swapsInBody, takes, secretShape = 'line' } = kind
   const swaps = takes !== undefined
   return {
     kind: kind.kind,
@@ -92,6 +99,8 @@ export function sealKind<Spec>(kind: CredentialKind<Spec>): AnyCredentialKind {
           owns,
           swaps,
           takes: takes === undefined ? (sent) => isStripped(owns, sent) : (sent) => takes(spec, sent),
+          swapsInBody:
+            swapsInBody === undefined ? () => noSwaps : (body, placeholder) => swapsInBody(spec, body, placeholder),
           refuses: refuses === undefined ? () => null : (head, sent) => refuses(spec, head, sent),
           apply: (head, secret, sent) => kind.apply(head, spec, secret, sent),
           endpoint: kind.endpoint?.(spec) ?? null,
@@ -102,6 +111,8 @@ export function sealKind<Spec>(kind: CredentialKind<Spec>): AnyCredentialKind {
     },
   }
 }
+
+const noSwaps: readonly BodySwap[] = []
 
 /** In a place that does not go on anyway, a placeholder says which credential is wanted and nothing else. */
 function isStripped({ fields, parameters }: Owned, { place, name }: FoundPlaceholder): boolean {

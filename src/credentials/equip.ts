@@ -10,6 +10,7 @@ import type { ClientIdentity } from '../net/client-identity.ts'
 import type { OutboundHead } from '../net/outbound-head.ts'
 import type { RequestHead } from '../net/request-head.ts'
 import { fieldValues } from '../net/fields.ts'
+import type { BodyReading } from '../policy/body-reading.ts'
 import type { RequestPermit } from '../policy/decide-request.ts'
 import { type Deny, deny } from '../policy/decision.ts'
 import { matchesPattern } from '../policy/domain-pattern.ts'
@@ -17,6 +18,7 @@ import { findPlaceholders, type FoundPlaceholder } from '../policy/find-placehol
 import { isClientPair } from '../policy/foreign-credential.ts'
 import { type AnswerRules, createStrip, type Strip, withSet } from './client-credentials.ts'
 import type { CredentialBook } from './credential-book.ts'
+import type { BodySwap } from './credential-kind.ts'
 import type { Credential } from './credential-schema.ts'
 import { findCrossSite } from './cross-site.ts'
 import type { Secret } from './secret.ts'
@@ -27,6 +29,8 @@ export type Equipped = {
   readonly head: OutboundHead
   /** Who we are in the handshake with the origin; null: nobody. */
   readonly identity: ClientIdentity | null
+  /** In place of the client's, where something in it was swapped; null: the client's own. */
+  readonly body: Buffer | null
   /** Names of the credentials put on. */
   readonly used: readonly string[]
   /** What was put on with them, and must not come back. */
@@ -49,6 +53,7 @@ export type CredentialEquip = (
 
 const nothingOwned = { fields: [], parameters: [] }
 const nothingFound: readonly FoundPlaceholder[] = []
+const nothingSwapped: readonly BodySwap[] = []
 
 /** Where no credential is put on. Cookies are an account like any other: they pass where foreign credentials may. */
 const bare = {
@@ -65,7 +70,7 @@ function bareStrip({ foreignCredentials }: RequestPermit): Strip {
 
 function bareOf(strip: Strip, { head, set }: RequestPermit): Equipped {
   const { head: stripped, drops } = strip(head)
-  return { kind: 'equipped', head: withSet(stripped, set), identity: null, used: [], secrets: [], drops }
+  return { kind: 'equipped', head: withSet(stripped, set), body: null, identity: null, used: [], secrets: [], drops }
 }
 
 export function createEquip(book: CredentialBook): CredentialEquip {
@@ -88,8 +93,9 @@ export function createEquip(book: CredentialBook): CredentialEquip {
   }
   const apply = (
     credential: Credential,
-    { head, rule, ranges, set }: RequestPermit,
+    { body, head, rule, ranges, set }: RequestPermit,
     sent: readonly FoundPlaceholder[],
+    inBody: readonly BodySwap[],
     secret: Secret | null,
   ): Deny | Equipped => {
     if (secret === null)
@@ -102,6 +108,7 @@ export function createEquip(book: CredentialBook): CredentialEquip {
       kind: 'equipped',
       head: credential.presentation.apply(withSet(stripped.head, set), secret, sent),
       identity,
+      body: swapped(body, inBody, secret),
       used: [credential.name],
       secrets: isOnRequest ? [secret] : [],
       drops: stripped.drops,
@@ -119,18 +126,22 @@ export function createEquip(book: CredentialBook): CredentialEquip {
     const name = session.credentials.get(slot)
     const credential = name === undefined ? undefined : book.get(name)
     if (credential === undefined) return deny('secret_unavailable', `nothing fills the credential ${slot}`, rule)
+    const own = session.placeholders.get(slot)
     const tokens = credential.presentation.endpoint
     if (tokens !== null && isTokenRequest(tokens, permit.head))
-      return equipTokenRequest(credential, permit.head, sent, session.placeholders.get(slot), rule)
+      return equipTokenRequest(credential, permit.head, sent, own, rule)
+    const inBody =
+      permit.body === null || own === undefined ? nothingSwapped : credential.presentation.swapsInBody(permit.body, own)
     const refused =
       refuse(credential, permit.head, rule) ??
-      refuseUnasked(credential, permit.head, sent, session.placeholders.get(slot), rule)
+      refuseUnasked(credential, permit.head, { sent, own, inBody: inBody.length > 0 }, rule)
     if (refused !== null) return refused
-    if (credential.presentation.swaps && sent.length === 0) return bareOf(stripFor(credential, 'any'), permit)
+    if (credential.presentation.swaps && sent.length === 0 && inBody.length === 0)
+      return bareOf(stripFor(credential, 'any'), permit)
     const secret = book.secretOf(credential.name)
     return secret instanceof Promise
-      ? secret.then((value) => apply(credential, permit, sent, value))
-      : apply(credential, permit, sent, secret)
+      ? secret.then((value) => apply(credential, permit, sent, inBody, value))
+      : apply(credential, permit, sent, inBody, secret)
   }
 }
 
@@ -167,12 +178,19 @@ function refuse(credential: Credential, head: RequestHead, rule: string | null):
   return deny('secret_unavailable', `${credential.name} is not for ${head.authority.host.text}`, rule)
 }
 
+/** By what a client asks for a credential. */
+type Asked = {
+  readonly sent: readonly FoundPlaceholder[]
+  /** The placeholder that means it. */
+  readonly own: string | undefined
+  readonly inBody: boolean
+}
+
 /** Who knows the placeholder speaks for the sandbox; without it a request must not come from a page of another site. */
 function refuseUnasked(
   { presentation, requiresPlaceholder, name }: Credential,
   head: RequestHead,
-  sent: readonly FoundPlaceholder[],
-  own: string | undefined,
+  { sent, own, inBody }: Asked,
   rule: string | null,
 ): Deny | null {
   const misplaced = findMisplaced(presentation, sent, own)
@@ -181,9 +199,22 @@ function refuseUnasked(
     const why = presentation.refuses(head, sent)
     return why === null ? null : deny('unsignable_request', why, rule)
   }
+  if (inBody) return null
   if (requiresPlaceholder) return deny('placeholder_missing', name, rule)
   const crossSite = presentation.swaps ? null : findCrossSite(head)
   return crossSite === null ? null : deny('cross_site', crossSite, rule)
+}
+
+function swapped(body: BodyReading | null, swaps: readonly BodySwap[], secret: Secret): Buffer | null {
+  const text = body?.text ?? null
+  if (text === null || swaps.length === 0) return null
+  let made = ''
+  let at = 0
+  for (const { start, end, of } of swaps) {
+    made += text.slice(at, start) + of(secret.reveal())
+    at = end
+  }
+  return Buffer.from(made + text.slice(at))
 }
 
 /** In words for the record, which never holds a value. */

@@ -90,14 +90,14 @@ function send(
   exchange: Exchange,
   live: LiveSession,
   permit: RequestPermit,
-  { head, secrets }: Pick<Equipped, 'head' | 'secrets'>,
+  { body: swapped, head, secrets }: Pick<Equipped, 'body' | 'head' | 'secrets'>,
   pool: OriginPool,
   handshake: Handshake | null,
 ): Promise<Outcome> {
   return new Promise((resolve) => {
     const began = performance.now()
     const onMasked = (places: number): void => countMasked(rooms, live, places)
-    const body = exchange.openBody(permit.head)
+    const body = swapped ?? exchange.openBody(permit.head)
     const onFailure = (): void => forwarding.abandon()
     const redacting =
       secrets.length === 0
@@ -112,10 +112,7 @@ function send(
           })
     const request: ForwardRequest = {
       pool,
-      head:
-        permit.body === null
-          ? head
-          : { ...head, body: { kind: 'length', length: body === null ? 0 : permit.body.bytes.length } },
+      head: permit.body === null ? head : withLength(head, (swapped ?? permit.body.bytes).length),
       body,
       writer: redacting ?? exchange,
       relayed: rooms.relayed,
@@ -158,6 +155,11 @@ function send(
 function countMasked(rooms: Rooms, live: LiveSession, places: number): void {
   live.counters.redactions += places
   if (live.counters.redactions > rooms.limits.redactionsMax && !live.ended) rooms.endSession(live, 'echoes')
+}
+
+/** What was judged is all here, however it was framed when it came. */
+function withLength(head: OutboundHead, length: number): OutboundHead {
+  return { ...head, body: { kind: 'length', length } }
 }
 
 type Delivered = Pick<Forwarded, 'answeredAt' | 'bytesDown' | 'bytesUp' | 'sentAt'>

@@ -11,17 +11,24 @@ import { checkFieldName, FieldName } from '../field-name.ts'
 import { ParameterName } from '../parameter-name.ts'
 import type { Secret } from '../secret.ts'
 
+const MemberName = Type.String({
+  minLength: 1,
+  maxLength: 128,
+  description: 'the name of a field at the top of a JSON body',
+})
+
 const schema = kindKeys({
   in: Type.Array(
     Type.Union([
       kindKeys({ header: FieldName }),
       kindKeys({ basic: Type.Literal(true) }),
       kindKeys({ query: ParameterName }),
+      kindKeys({ json: MemberName }),
     ]),
     {
       minItems: 1,
       maxItems: 20,
-      description: 'a list of { header: name }, { basic: true } or { query: name }',
+      description: 'a list of { header: name }, { basic: true }, { query: name } or { json: field }',
     },
   ),
 })
@@ -31,6 +38,8 @@ type Spec = {
   readonly headers: readonly string[]
   readonly basic: boolean
   readonly parameters: readonly string[]
+  /** Of the object that a JSON body is. */
+  readonly members: readonly string[]
 }
 
 export const placeholder: CredentialKind<Spec> = {
@@ -44,7 +53,8 @@ export const placeholder: CredentialKind<Spec> = {
     const { in: places } = parsed.spec
     const headers = places.flatMap((place) => ('header' in place ? [place.header.toLowerCase()] : []))
     const parameters = places.flatMap((place) => ('query' in place ? [place.query] : []))
-    return { kind: 'parsed', spec: { headers, basic: places.some((place) => 'basic' in place), parameters } }
+    const members = places.flatMap((place) => ('json' in place ? [place.json] : []))
+    return { kind: 'parsed', spec: { headers, basic: places.some((place) => 'basic' in place), parameters, members } }
   },
   owns: ({ headers, basic, parameters }) => ({
     fields: basic ? [...headers, 'authorization'] : headers,
@@ -59,6 +69,15 @@ export const placeholder: CredentialKind<Spec> = {
       place === 'field' && (spelling.form === 'basic' ? basic && lower === 'authorization' : headers.includes(lower))
     )
   },
+  // Alone, as text: among other text it would be a part of something else.
+  swapsInBody: ({ members }, { json, kind }, theirs) =>
+    members.length === 0 || kind !== 'json' || json?.kind !== 'object'
+      ? []
+      : json.members.flatMap(({ name, value }) =>
+          members.includes(name) && value.kind === 'string' && value.text === theirs
+            ? [{ start: value.start, end: value.end, of: (secret: string) => JSON.stringify(secret) }]
+            : [],
+        ),
   apply: (head, _spec, secret, sent) => sent.reduce((before, one) => swap(before, one, secret), head),
 }
 

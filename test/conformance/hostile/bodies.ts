@@ -5,7 +5,7 @@ import { valuesOf } from '../../support/strict-http.ts'
 import type { WorldOptions } from '../../support/world.ts'
 import { type HostileCase, passed, refused, type Seen, type Spot, variants } from './case.ts'
 
-const canary = 'canary-5d0c2b7e91f34a6c8e1d-secret'
+export const canary = 'canary-5d0c2b7e91f34a6c8e1d-secret'
 
 /** `pinned.test` has a credential, `clean.test` none and takes none, `judged.test` rules on bodies, `tenant.test` on fields. */
 export const bodiesWorld: Partial<WorldOptions> = {
@@ -20,12 +20,21 @@ export const bodiesWorld: Partial<WorldOptions> = {
       secret: { env: 'CANARY' },
       hosts: ['pinned.test', 'unread.test', 'strip.test'],
     },
+    {
+      name: 'swap',
+      kind: 'placeholder',
+      in: [{ json: 'api_key' }, { header: 'x-other' }],
+      secret: { env: 'CANARY' },
+      hosts: ['swap.test'],
+      placeholder: { env: 'SWAP' },
+    },
   ],
   rules: ({ http, https }) => {
     const common = { ports: [http, https], addresses: ['127.0.0.0/8'], tls: 'intercept' }
     return [
       { ...common, host: 'good.test' },
       { ...common, host: 'pinned.test', credential: 'key' },
+      { ...common, host: 'swap.test', credential: 'swap' },
       { ...common, host: 'unread.test', credential: 'key', unsafeUncheckedBody: true },
       { ...common, host: 'strip.test', foreignCredentials: 'strip' },
       { ...common, host: 'clean.test', foreignCredentials: 'deny' },

@@ -162,4 +162,22 @@ export const bodyMutants: readonly Mutant[] = [
     to: 'return inside',
     cases: 'SEC-26b|EXF-02b',
   }),
+  bodies('credentials/kinds/placeholder.ts', {
+    without: 'the placeholder alone',
+    from: "value.kind === 'string' && value.text === theirs",
+    to: "value.kind === 'string' && value.text.includes(theirs)",
+    cases: 'placeholder in a body',
+  }),
+  bodies('credentials/kinds/placeholder.ts', {
+    without: 'the names of the fields',
+    from: 'members.includes(name) &&',
+    to: '',
+    cases: 'placeholder in a body',
+  }),
+  bodies('exchange/deliver.ts', {
+    without: 'the length of what was swapped',
+    from: '(swapped ?? permit.body.bytes).length',
+    to: 'permit.body.bytes.length',
+    cases: 'placeholder in a body',
+  }),
 ]

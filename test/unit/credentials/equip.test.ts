@@ -56,6 +56,7 @@ describe('with a credential', () => {
         body: { kind: 'none' },
       },
       identity: null,
+      body: null,
       used: ['account'],
       secrets: [expect.toSatisfy((secret: Secret) => secret.reveal() === secretText)],
       drops: [],

@@ -40,6 +40,7 @@ export class Facts {
   firstByteAt: number | null = null
   credentials: readonly string[] = []
   redactions = 0
+  bodyPlaceholders = 0
   /** Whether the `open` line was written. */
   opened = false
 
@@ -114,6 +115,7 @@ export class Facts {
       },
       credentials: this.credentials,
       redactions: this.redactions,
+      bodyPlaceholders: this.bodyPlaceholders,
       repeated: 1,
     }
   }

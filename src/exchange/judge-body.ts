@@ -22,10 +22,21 @@ export function judgeBody(
 ): Soon<Judged> {
   return andThen(exchange.holdBody(head), (held) => {
     if (typeof held === 'string') return notJudged(held, rule?.id ?? null)
+    exchange.facts.bodyPlaceholders = countPlaceholders(held, exchange.facts.session?.current.placeholders ?? none)
     const judged = decide(new BodyReading(head, held))
     if (judged.kind === 'allow') exchange.facts.rule = judged.permit.rule
     return judged
   })
+}
+
+const none: ReadonlyMap<string, string> = new Map()
+
+/** An agent that printed its environment sends it along with every model call: no leak, and good to know. */
+function countPlaceholders(body: Buffer, placeholders: ReadonlyMap<string, string>): number {
+  let count = 0
+  for (const text of new Set(placeholders.values()))
+    for (let at = body.indexOf(text); at >= 0; at = body.indexOf(text, at + text.length)) count++
+  return count
 }
 
 function notJudged(why: NotHeld, rule: string | null): Judged {

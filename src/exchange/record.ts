@@ -61,6 +61,8 @@ export type ExchangeRecord = {
   /** Names of the credentials put on. */
   readonly credentials: readonly string[]
   readonly redactions: number
+  /** Placeholders of the session in a body that was judged: they pass, and open nothing there (decision 37). */
+  readonly bodyPlaceholders: number
   /** How many equal refusals this line stands for. */
   readonly repeated: number
 }

@@ -47,6 +47,7 @@ export function auditLine(record: ExchangeRecord): string {
     },
     credentials: record.credentials,
     redactions: record.redactions,
+    bodyPlaceholders: record.bodyPlaceholders,
     repeated: record.repeated,
   })
   return isPrintableAscii(json) ? json : json.replace(/[\u007f-\uffff]/g, escape)

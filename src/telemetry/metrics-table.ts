@@ -15,6 +15,11 @@ export const metricsTable = {
     help: 'Records that the audit log could neither write nor keep. Must stay 0.',
     labels: [],
   },
+  sallyport_body_placeholders_total: {
+    type: 'counter',
+    help: 'Placeholders in request bodies that were judged. They pass, and open nothing where they arrive.',
+    labels: ['policy'],
+  },
   sallyport_bytes_total: {
     type: 'counter',
     help: 'Bytes of heads and bodies after decryption; of tunnels, as they crossed. Direction is up or down.',

@@ -81,6 +81,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     return counted
   }
   const counters = {
+    bodyPlaceholders: labelled('sallyport_body_placeholders_total', ['policy']),
     bytes: labelled('sallyport_bytes_total', ['host', 'policy']),
     credentialUses: labelled('sallyport_credential_uses_total', ['credential']),
     decisions: labelled('sallyport_decisions_total', ['policy']),
@@ -107,6 +108,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
       children.bytesDown.value += record.bytesDown
       for (const used of children.credentials) used.value += record.repeated
       if (record.redactions > 0) counters.redactions.child(record.credentials[0] ?? 'other').value += record.redactions
+      if (record.bodyPlaceholders > 0)
+        counters.bodyPlaceholders.child(record.policyLabel ?? 'none').value += record.bodyPlaceholders
       const { total, decide, connect } = record.durations
       if (record.kind === 'request') histograms.request.add(total / 1000)
       if (decide !== null) histograms.decide.add(decide / 1000)
@@ -120,7 +123,9 @@ export function createMetrics(options: MetricsOptions): Metrics {
   }
 }
 
-type Counters = Readonly<Record<'bytes' | 'credentialUses' | 'decisions' | 'redactions' | 'requests', LabelledCounter>>
+type Counters = Readonly<
+  Record<'bodyPlaceholders' | 'bytes' | 'credentialUses' | 'decisions' | 'redactions' | 'requests', LabelledCounter>
+>
 type RecordChildren = Readonly<Record<'bytesDown' | 'bytesUp' | 'decisions' | 'requests', Child>> & {
   readonly credentials: readonly Child[]
 }

@@ -53,6 +53,7 @@ describe('a placeholder in a body', () => {
       `{"note":"${mine}"}`,
     ])
       expect(await send('swap.test', body)).toEqual(passed(body))
+    await expect.poll(() => world.records.at(-1)?.bodyPlaceholders).toBe(1)
     expect(await send('good.test', `{"api_key":"${mine}"}`)).toEqual(passed(`{"api_key":"${mine}"}`))
     const form = `api_key=${mine}`
     expect(await send('swap.test', form, 'Content-Type: application/x-www-form-urlencoded\r\n')).toEqual(passed(form))

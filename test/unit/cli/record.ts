@@ -32,6 +32,7 @@ export function recordOf(change: Partial<ExchangeRecord> = {}): ExchangeRecord {
     durations: { total: 12.4, decide: 0.2, connect: 5, firstByte: 9 },
     credentials: [],
     redactions: 0,
+    bodyPlaceholders: 0,
     repeated: 1,
     ...change,
   }

@@ -156,6 +156,7 @@ describe('logs of a file', () => {
       durations: { total: 1 },
       credentials: [],
       redactions: 0,
+      bodyPlaceholders: 0,
       repeated: 1,
     }),
     JSON.stringify({
@@ -177,6 +178,7 @@ describe('logs of a file', () => {
       durations: { total: 1 },
       credentials: [],
       redactions: 0,
+      bodyPlaceholders: 0,
       repeated: 1,
     }),
     'cut off {"event":',

@@ -228,6 +228,7 @@ export function recordOf(changes: Partial<ExchangeRecord> = {}): ExchangeRecord 
     durations: { total: 1, decide: 1, connect: 1, firstByte: 1 },
     credentials: [],
     redactions: 0,
+    bodyPlaceholders: 0,
     repeated: 1,
     ...changes,
   }

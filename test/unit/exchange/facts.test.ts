@@ -36,6 +36,7 @@ describe('a record', () => {
       durations: { total: 2.35, decide: null, connect: null, firstByte: null },
       credentials: [],
       redactions: 0,
+      bodyPlaceholders: 0,
       repeated: 1,
     })
   })

@@ -32,7 +32,7 @@ async function sum(metrics: Metrics, name: string): Promise<number> {
 
 it('one record moves every counter it concerns', async () => {
   const metrics = metricsSample()
-  metrics.observe(recordSample({ credentials: ['anthropic'], redactions: 2 }))
+  metrics.observe(recordSample({ credentials: ['anthropic'], redactions: 2, bodyPlaceholders: 3 }))
   const policy = 'policy="coding-agent"'
   expect(await lines(metrics, 'sallyport_decisions_total')).toEqual([
     `sallyport_decisions_total{outcome="allow",reason="none",${policy}} 1`,
@@ -49,6 +49,9 @@ it('one record moves every counter it concerns', async () => {
   ])
   expect(await lines(metrics, 'sallyport_redactions_total')).toEqual([
     'sallyport_redactions_total{credential="anthropic"} 2',
+  ])
+  expect(await lines(metrics, 'sallyport_body_placeholders_total')).toEqual([
+    `sallyport_body_placeholders_total{${policy}} 3`,
   ])
   expect(await lines(metrics, 'sallyport_request_duration_seconds_sum')).toEqual([
     'sallyport_request_duration_seconds_sum 0.0125',

@@ -33,6 +33,7 @@ export function recordSample(changes: Partial<ExchangeRecord> = {}): ExchangeRec
     durations: { total: 12.5, decide: 0.25, connect: null, firstByte: 10 },
     credentials: [],
     redactions: 0,
+    bodyPlaceholders: 0,
     repeated: 1,
     ...changes,
   }

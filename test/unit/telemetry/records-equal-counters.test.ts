@@ -47,7 +47,7 @@ it('summed over any labels, the final records of the audit log equal the counter
       stdout: false,
       bytesMax: 1e6,
       filesMax: 1,
-      queueBytesMax: 2000,
+      queueBytesMax: 2400,
       fsync: 'never',
       now: none,
     })

@@ -73,6 +73,17 @@ function bareOf(strip: Strip, { head, set }: RequestPermit): Equipped {
   return { kind: 'equipped', head: withSet(stripped, set), body: null, identity: null, used: [], secrets: [], drops }
 }
 
+/** Whether it is a request for a token, which is answered here whatever its body says: none of that goes anywhere. */
+export type AsksForToken = (permit: RequestPermit, session: Pick<Bindings, 'credentials'>) => boolean
+
+export function createAsksForToken(book: CredentialBook): AsksForToken {
+  return ({ credential: slot, head }, { credentials }) => {
+    const name = slot === null ? undefined : credentials.get(slot)
+    const tokens = name === undefined ? null : (book.get(name)?.presentation.endpoint ?? null)
+    return tokens !== null && isTokenRequest(tokens, head)
+  }
+}
+
 export function createEquip(book: CredentialBook): CredentialEquip {
   const strips = {
     any: new Map<Credential, Strip>(),

@@ -34,7 +34,7 @@ export function deliver(
   permit: RequestPermit,
 ): Soon<Outcome> {
   const { demand } = permit
-  if (demand !== null)
+  if (demand !== null && !rooms.asksForToken(permit, session))
     return andThen(judgeBody(exchange, permit, demand.decide), (judged) =>
       judged.kind === 'allow' ? deliver(rooms, exchange, live, session, judged.permit) : judged,
     )
@@ -43,6 +43,7 @@ export function deliver(
   return andThen(rooms.equip(permit, session), (equipped) => {
     if (equipped.kind === 'deny') return equipped
     if (equipped.kind === 'token_request') return answerToken(rooms, exchange, permit.head, equipped)
+    if (demand !== null) return deny('body_unreadable', 'the body was not judged', permit.rule?.id ?? null)
     exchange.facts.credentials = equipped.used
     return andThen(rooms.resolve(permit.head.authority.host), (answer) => {
       if (answer.kind === 'failed') return answer

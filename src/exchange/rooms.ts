@@ -1,6 +1,6 @@
 /** The rooms of the walk as function types: what `gateway.ts` hands in, and all that the walk can do to the world. */
 
-import type { CredentialEquip } from '../credentials/equip.ts'
+import type { AsksForToken, CredentialEquip } from '../credentials/equip.ts'
 import type { OwnEndpoint } from '../policy/decide-address.ts'
 import type { Decision } from '../policy/decision.ts'
 import type { Proof } from '../sessions/identify.ts'
@@ -35,6 +35,7 @@ export type Rooms = {
   readonly bodies: HeldBodies
   /** 6 Equip. */
   readonly equip: CredentialEquip
+  readonly asksForToken: AsksForToken
   /** Told of a credential that an origin answered 401 to. */
   readonly credentialRefused: (name: string) => void
   /** 7 Deliver. */

@@ -2,7 +2,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Config } from '../config/config-schema.ts'
-import { createEquip } from '../credentials/equip.ts'
+import { createAsksForToken, createEquip } from '../credentials/equip.ts'
 import { createClientTrust } from '../exchange/client-trust.ts'
 import type { Connection } from '../exchange/connection.ts'
 import { Deadlines } from '../exchange/deadlines.ts'
@@ -132,6 +132,7 @@ function furnish({ config, world, sessions, leaves, loops, tunnels, streams }: W
       timeoutMs: limits.judgedBodyMs,
     }),
     equip: createEquip(sessions.credentials),
+    asksForToken: createAsksForToken(sessions.credentials),
     credentialRefused: (name) => sessions.credentials.refused(name),
     resolve: createResolverOf(config),
     isOwn: createOwnEndpoints(() => furniture.own),

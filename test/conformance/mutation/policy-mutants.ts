@@ -358,8 +358,8 @@ export const policyMutants: readonly Mutant[] = [
 
   foreign({
     without: 'keys among subprotocols',
-    from: 'if (holdsKey(name, value)) return',
-    to: "if (name === '') return",
+    from: 'if (protocols.some(foreign)) return',
+    to: 'if (protocols.length > 99) return',
     cases: 'SEC-26w',
   }),
   foreign({

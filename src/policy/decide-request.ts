@@ -77,7 +77,8 @@ export function decideRequest(grant: Grant, permit: HostPermit, head: RequestHea
       return deny('denied_by_rule', `${head.method} ${permit.authority.text} by ${rule.id}`, rule.id)
     matching.push(rule)
   }
-  return conclude({ grant, permit, head, matching }, null)
+  const isPlain = matching.every((rule) => rule.action === 'allow' && rule.body === null && rule.set === null)
+  return conclude({ grant, permit, head, matching, isPlain }, null)
 }
 
 /** What the head alone decides. `matching` has rules of all actions. */
@@ -86,19 +87,23 @@ type Asked = {
   readonly permit: HostPermit
   readonly head: RequestHead
   readonly matching: readonly Rule[]
+  /** They are allows that ask nothing of the body and set nothing. */
+  readonly isPlain: boolean
 }
 
 /** With the body, or without it: as long as it is not known, whatever it could still forbid is only asked for. */
 function conclude(asked: Asked, body: BodyReading | null): Decision<RequestPermit> {
-  const { grant, permit, head, matching } = asked
-  const judged = matching.some((rule) => rule.body !== null)
+  const { grant, permit, head, matching, isPlain } = asked
+  const judged = !isPlain && matching.some((rule) => rule.body !== null)
   const open = judged && body === null && mayHaveBody(head)
   if (judged && !open) {
     const denying = matching.find((rule) => rule.action === 'deny' && deniesBody(rule, head, body))
     if (denying !== undefined) return refusedBody(denying, head, body)
   }
-  const allows = matching.filter((rule) => rule.action === 'allow' && (open || matchesBody(rule, body)))
-  const set = setFields(matching)
+  const allows = isPlain
+    ? matching
+    : matching.filter((rule) => rule.action === 'allow' && (open || matchesBody(rule, body)))
+  const set = isPlain ? nothingSet : setFields(matching)
   if ('kind' in set) return set
   const common = { asked, body, open, set }
   if (allows.length === 0) {
@@ -145,7 +150,6 @@ const nothingSet: readonly SetField[] = []
 
 /** Of all matching rules, each field once. */
 function setFields(matching: readonly Rule[]): Deny | readonly SetField[] {
-  if (!matching.some((rule) => rule.set !== null)) return nothingSet
   const fields = new Map<string, SetField>()
   for (const rule of matching) {
     for (const [name, value] of rule.set ?? []) {

@@ -167,7 +167,7 @@ export const h2Mutants: readonly Mutant[] = [
     from: "stream.destroy(new Error('given up'))",
     to: 'stream.pause()',
   }),
-  sessions({ without: 'the reading of an end', from: 'found.socket.resume()', to: '' }),
+  sessions({ without: 'the reading of an end', from: "found.socket.once('end', () => session.destroy())", to: '' }),
   pools({
     without: 'the other protocol of origins',
     from: 'return this.#takesHttp1 === false ? this.h2.connect() : found',

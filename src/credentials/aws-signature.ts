@@ -1,5 +1,5 @@
 /**
- * AWS Signature Version 4, as published: canonical request, string to sign, signature. Pure.
+ * AWS Signature Version 4, as published: canonical request, string to sign, signature; of chunks and trailers too. Pure.
  *
  * Promises: the values of AWS's own test suite come out (test/unit/credentials/aws-signature.test.ts).
  */
@@ -23,12 +23,38 @@ export type AwsSigning = {
 export const emptyHash = sha256('')
 
 export function awsSignature(head: OutboundHead, signing: AwsSigning): string {
-  const { secretKey, time, region, service } = signing
-  const date = time.slice(0, 8)
+  const key = awsKey(signing)
   const request = sha256(canonicalRequest(head, signing))
-  const text = ['AWS4-HMAC-SHA256', time, `${date}/${region}/${service}/aws4_request`, request].join('\n')
-  const key = [date, region, service, 'aws4_request'].reduce<Buffer | string>(hmac, `AWS4${secretKey}`)
-  return hmac(key, text).toString('hex')
+  return hmac(key.key, ['AWS4-HMAC-SHA256', key.time, key.scope, request].join('\n')).toString('hex')
+}
+
+/** What all signatures of one request are made with. */
+export type AwsKey = {
+  readonly key: Buffer | string
+  readonly time: string
+  /** `20261121/eu-central-1/s3/aws4_request`. */
+  readonly scope: string
+}
+
+export function awsKey({
+  secretKey,
+  time,
+  region,
+  service,
+}: Pick<AwsSigning, 'region' | 'secretKey' | 'service' | 'time'>): AwsKey {
+  const parts = [time.slice(0, 8), region, service, 'aws4_request']
+  return { key: parts.reduce<Buffer | string>(hmac, `AWS4${secretKey}`), time, scope: parts.join('/') }
+}
+
+/** `before`: the signature of the chunk ahead, or of the head. */
+export function awsChunkSignature({ key, time, scope }: AwsKey, before: string, data: Buffer): string {
+  const lines = ['AWS4-HMAC-SHA256-PAYLOAD', time, scope, before, emptyHash, sha256(data)]
+  return hmac(key, lines.join('\n')).toString('hex')
+}
+
+/** `trailers`: `name:value` and a line feed for each, sorted. */
+export function awsTrailerSignature({ key, time, scope }: AwsKey, before: string, trailers: string): string {
+  return hmac(key, ['AWS4-HMAC-SHA256-TRAILER', time, scope, before, sha256(trailers)].join('\n')).toString('hex')
 }
 
 function canonicalRequest(head: OutboundHead, { service, signedHeaders, payloadHash }: AwsSigning): string {
@@ -80,8 +106,10 @@ function encoded(text: string, withSlashes: boolean): string {
   return text.replace(withSlashes ? /[^A-Za-z0-9._~/-]/g : /[^A-Za-z0-9._~-]/g, escape)
 }
 
-function sha256(text: string): string {
-  return createHash('sha256').update(text, 'latin1').digest('hex')
+export function sha256(data: Buffer | string): string {
+  return createHash('sha256')
+    .update(typeof data === 'string' ? Buffer.from(data, 'latin1') : data)
+    .digest('hex')
 }
 
 function hmac(key: Buffer | string, text: string): Buffer {

@@ -31,14 +31,32 @@ export type CredentialKind<Spec> = {
   /** Turns those keys into a Spec, or says everything that is wrong with them. */
   readonly parse: (raw: unknown) => Parsed<Spec>
   readonly owns: (spec: Spec) => Owned
-  /** Pure: the secret, or the token made of it, is at hand. `sent`: the client's placeholders, all in places the kind takes them in. */
-  readonly apply: (head: OutboundHead, spec: Spec, secret: Secret, sent: readonly FoundPlaceholder[]) => OutboundHead
+  /**
+   * Pure: the secret, or the token made of it, is at hand. `sent`: the client's placeholders, all in places the kind takes
+   * them in. `body`: all of it, where the kind or a rule asked for it.
+   */
+  readonly apply: (
+    head: OutboundHead,
+    spec: Spec,
+    secret: Secret,
+    sent: readonly FoundPlaceholder[],
+    body?: Buffer | null,
+  ) => OutboundHead
   /** For a kind that swaps: whether a placeholder stands where this kind puts the secret in its stead. */
   readonly takes?: (spec: Spec, sent: FoundPlaceholder) => boolean
   /** For a kind that swaps in bodies: the places in the text of one that was read, and what stands there instead. */
   readonly swapsInBody?: (spec: Spec, body: BodyReading, placeholder: string) => readonly BodySwap[]
   /** For a kind that cannot do with every request: what is in its way, in words for the record. */
   readonly refuses?: (spec: Spec, head: RequestHead, sent: readonly FoundPlaceholder[]) => string | null
+  /** For a kind that puts something of the body into the head: whether it cannot do without all of it. */
+  readonly needsBody?: (spec: Spec, head: RequestHead, sent: readonly FoundPlaceholder[]) => boolean
+  /** For a kind that writes into bodies that flow: how, of the request with this head of ours; null: not into this one. */
+  readonly rewritesBody?: (
+    spec: Spec,
+    head: OutboundHead,
+    secret: Secret,
+    sent: readonly FoundPlaceholder[],
+  ) => BodyRewrite | null
   /** For a kind that presents a token in the secret's stead: what makes it. Called once, before the first. */
   readonly mint?: (spec: Spec, world: MintWorld) => Mint
   /** Where clients that hold the secret get their tokens, and as whom: for them it is answered by us. */
@@ -52,6 +70,16 @@ export type CredentialKind<Spec> = {
 /** `of`: what stands there with a secret in place of the placeholder. */
 export type BodySwap = { readonly start: number; readonly end: number; readonly of: (secret: string) => string }
 
+/** A body on its way, made anew. As long as it was. */
+export type BodyRewrite = {
+  /** Bytes kept back until they can go on. */
+  readonly heldBytes: number
+  /** Takes what came next, and passes on what can go. Null, or what is wrong: then it takes nothing more. */
+  readonly take: (piece: Buffer, pass: (piece: Buffer) => void) => string | null
+  /** Nothing more comes. Null, or what is wrong with that. */
+  readonly end: () => string | null
+}
+
 /** A kind with its spec: all that the walk needs of it. */
 export type Presentation = {
   readonly owns: Owned
@@ -62,7 +90,18 @@ export type Presentation = {
   readonly swapsInBody: (body: BodyReading, placeholder: string) => readonly BodySwap[]
   /** What is in the way of putting the secret on; null: nothing. */
   readonly refuses: (head: RequestHead, sent: readonly FoundPlaceholder[]) => string | null
-  readonly apply: (head: OutboundHead, secret: Secret, sent: readonly FoundPlaceholder[]) => OutboundHead
+  readonly apply: (
+    head: OutboundHead,
+    secret: Secret,
+    sent: readonly FoundPlaceholder[],
+    body?: Buffer | null,
+  ) => OutboundHead
+  /** Whether all of the body must be here before the secret is put on; null: never. */
+  readonly needsBody: ((head: RequestHead, sent: readonly FoundPlaceholder[]) => boolean) | null
+  /** Null: into no body. */
+  readonly rewritesBody:
+    | ((head: OutboundHead, secret: Secret, sent: readonly FoundPlaceholder[]) => BodyRewrite | null)
+    | null
   /** What makes the token that is presented; null: the secret itself is. */
   readonly mint: ((world: MintWorld) => Mint) | null
   /** Where requests of the sandbox for tokens are answered by us; null: nowhere. */
@@ -81,7 +120,7 @@ export type AnyCredentialKind = {
 }
 
 export function sealKind<Spec>(kind: CredentialKind<Spec>): AnyCredentialKind {
-  const { identity, mint, refuses, swapsInBody, takes, secretShape = 'line' } = kind
+  const { identity, mint, needsBody, refuses, rewritesBody, swapsInBody, takes, secretShape = 'line' } = kind
   const swaps = takes !== undefined
   return {
     kind: kind.kind,
@@ -102,7 +141,10 @@ export function sealKind<Spec>(kind: CredentialKind<Spec>): AnyCredentialKind {
           swapsInBody:
             swapsInBody === undefined ? () => noSwaps : (body, placeholder) => swapsInBody(spec, body, placeholder),
           refuses: refuses === undefined ? () => null : (head, sent) => refuses(spec, head, sent),
-          apply: (head, secret, sent) => kind.apply(head, spec, secret, sent),
+          apply: (head, secret, sent, body = null) => kind.apply(head, spec, secret, sent, body),
+          needsBody: needsBody === undefined ? null : (head, sent) => needsBody(spec, head, sent),
+          rewritesBody:
+            rewritesBody === undefined ? null : (head, secret, sent) => rewritesBody(spec, head, secret, sent),
           endpoint: kind.endpoint?.(spec) ?? null,
           identity: identity === undefined ? null : (secret) => identity(spec, secret),
           mint: mint === undefined ? null : (world) => mint(spec, world),

@@ -18,7 +18,7 @@ import { findPlaceholders, type FoundPlaceholder } from '../policy/find-placehol
 import { isClientPair } from '../policy/foreign-credential.ts'
 import { type AnswerRules, createStrip, type Strip, withSet } from './client-credentials.ts'
 import type { CredentialBook } from './credential-book.ts'
-import type { BodySwap } from './credential-kind.ts'
+import type { BodyRewrite, BodySwap } from './credential-kind.ts'
 import type { Credential } from './credential-schema.ts'
 import { findCrossSite } from './cross-site.ts'
 import type { Secret } from './secret.ts'
@@ -31,6 +31,8 @@ export type Equipped = {
   readonly identity: ClientIdentity | null
   /** In place of the client's, where something in it was swapped; null: the client's own. */
   readonly body: Buffer | null
+  /** What the body goes through on its way; null: nothing. */
+  readonly rewrite: BodyRewrite | null
   /** Names of the credentials put on. */
   readonly used: readonly string[]
   /** What was put on with them, and must not come back. */
@@ -39,17 +41,30 @@ export type Equipped = {
   readonly drops: readonly string[]
 }
 
+/** What of the client's is in the way of the credential, or in its place. */
+type Found = {
+  readonly sent: readonly FoundPlaceholder[]
+  readonly inBody: readonly BodySwap[]
+  /** The whole body, where it is here. */
+  readonly held: Buffer | null
+}
+
 /** What equipping asks of a session: for each credential that its policy names, the configured one and the placeholder. */
 type Bindings = {
   readonly credentials: ReadonlyMap<string, string>
   readonly placeholders: ReadonlyMap<string, string>
 }
 
-/** A promise only where the secret is not at hand. */
+/** Asked without a body: equipping needs all of it. */
+export type BodyWanted = { readonly kind: 'body_wanted' }
+const bodyWanted: BodyWanted = { kind: 'body_wanted' }
+
+/** A promise only where the secret is not at hand. `held`: the body, where it was wanted. */
 export type CredentialEquip = (
   permit: RequestPermit,
   session: Bindings,
-) => Deny | Equipped | Promise<Deny | Equipped> | TokenRequest
+  held?: Buffer | null,
+) => BodyWanted | Deny | Equipped | Promise<Deny | Equipped> | TokenRequest
 
 const nothingOwned = { fields: [], parameters: [] }
 const nothingFound: readonly FoundPlaceholder[] = []
@@ -70,7 +85,16 @@ function bareStrip({ foreignCredentials }: RequestPermit): Strip {
 
 function bareOf(strip: Strip, { head, set }: RequestPermit): Equipped {
   const { head: stripped, drops } = strip(head)
-  return { kind: 'equipped', head: withSet(stripped, set), body: null, identity: null, used: [], secrets: [], drops }
+  return {
+    kind: 'equipped',
+    head: withSet(stripped, set),
+    body: null,
+    identity: null,
+    rewrite: null,
+    used: [],
+    secrets: [],
+    drops,
+  }
 }
 
 /** Whether it is a request for a token, which is answered here whatever its body says: none of that goes anywhere. */
@@ -105,8 +129,7 @@ export function createEquip(book: CredentialBook): CredentialEquip {
   const apply = (
     credential: Credential,
     { body, head, rule, ranges, set }: RequestPermit,
-    sent: readonly FoundPlaceholder[],
-    inBody: readonly BodySwap[],
+    { sent, inBody, held }: Found,
     secret: Secret | null,
   ): Deny | Equipped => {
     if (secret === null)
@@ -114,18 +137,21 @@ export function createEquip(book: CredentialBook): CredentialEquip {
     const identity = credential.presentation.identity?.(secret) ?? null
     // A key that only signs the handshake is not on the request, so no answer can hold it.
     const isOnRequest = identity === null
+    const { presentation } = credential
     const stripped = stripFor(credential, isOnRequest ? (ranges ? 'parts' : 'whole') : 'any')(head)
+    const applied = presentation.apply(withSet(stripped.head, set), secret, sent, held)
     return {
       kind: 'equipped',
-      head: credential.presentation.apply(withSet(stripped.head, set), secret, sent),
+      head: applied,
       identity,
+      rewrite: presentation.rewritesBody?.(applied, secret, sent) ?? null,
       body: swapped(body, inBody, secret),
       used: [credential.name],
       secrets: isOnRequest ? [secret] : [],
       drops: stripped.drops,
     }
   }
-  return (permit, session) => {
+  return (permit, session, held = null) => {
     const slot = permit.credential
     const rule = permit.rule?.id ?? null
     const sent = session.placeholders.size === 0 ? nothingFound : findPlaceholders(permit.head, session.placeholders)
@@ -149,10 +175,12 @@ export function createEquip(book: CredentialBook): CredentialEquip {
     if (refused !== null) return refused
     if (credential.presentation.swaps && sent.length === 0 && inBody.length === 0)
       return bareOf(stripFor(credential, 'any'), permit)
+    const found = { sent, inBody, held: held ?? permit.body?.bytes ?? null }
+    if (found.held === null && credential.presentation.needsBody?.(permit.head, sent) === true) return bodyWanted
     const secret = book.secretOf(credential.name)
     return secret instanceof Promise
-      ? secret.then((value) => apply(credential, permit, sent, inBody, value))
-      : apply(credential, permit, sent, inBody, secret)
+      ? secret.then((value) => apply(credential, permit, found, value))
+      : apply(credential, permit, found, secret)
   }
 }
 

@@ -6,6 +6,7 @@
  */
 
 import type { Equipped } from '../credentials/equip.ts'
+import type { TokenRequest } from '../credentials/token-endpoint.ts'
 import { headBytes, type OutboundHead } from '../net/outbound-head.ts'
 import { decideAddress } from '../policy/decide-address.ts'
 import { type Handshake, parseHandshake, switchProblem, withHandshake } from '../net/websocket-handshake.ts'
@@ -19,10 +20,12 @@ import type { OriginPool } from '../upstream/origin-pools.ts'
 import { answerToken } from './answer-token.ts'
 import type { Exchange } from './exchange.ts'
 import type { Facts } from './facts.ts'
+import { equipWithBody, type NotEquipped } from './equip-with-body.ts'
 import { judgeBody } from './judge-body.ts'
 import { openWebSocket } from './open-websocket.ts'
 import type { Outcome } from './outcome.ts'
 import { RedactingWriter } from './redacting-writer.ts'
+import { rewriteBody } from './rewritten-body.ts'
 import type { Rooms } from './rooms.ts'
 import { andThen, type Soon } from './soon.ts'
 
@@ -40,35 +43,51 @@ export function deliver(
     )
   const handshake = permit.head.method === 'WEBSOCKET' ? parseHandshake(exchange.incoming.raw, permit.head) : null
   if (handshake?.kind === 'problem') return deny('malformed_request', handshake.detail)
-  return andThen(rooms.equip(permit, session), (equipped) => {
-    if (equipped.kind === 'deny') return equipped
-    if (equipped.kind === 'token_request') return answerToken(rooms, exchange, permit.head, equipped)
-    if (demand !== null) return deny('body_unreadable', 'the body was not judged', permit.rule?.id ?? null)
-    exchange.facts.credentials = equipped.used
-    return andThen(rooms.resolve(permit.head.authority.host), (answer) => {
-      if (answer.kind === 'failed') return answer
-      const address = decideAddress(permit, answer.addresses, rooms.isOwn)
-      if (address.kind === 'deny') return address
+  return andThen(rooms.equip(permit, session), (equipped) =>
+    equipped.kind === 'body_wanted'
+      ? andThen(equipWithBody(rooms, exchange, permit, session), (whole) =>
+          dispatch(rooms, exchange, live, session, permit, handshake, whole),
+        )
+      : dispatch(rooms, exchange, live, session, permit, handshake, equipped),
+  )
+}
 
-      // Asked after the last wait: between the decision and here the session may have been revoked.
-      if (live.ended) return deny('session_unknown', 'revoked')
-      if (exchange.left || exchange.interruption !== null)
-        return { kind: 'abandoned', detail: 'the client left before the request was sent' }
+function dispatch(
+  rooms: Rooms,
+  exchange: Exchange,
+  live: LiveSession,
+  session: Session,
+  permit: RequestPermit,
+  handshake: Handshake | null,
+  equipped: Equipped | NotEquipped | TokenRequest,
+): Soon<Outcome> {
+  if (equipped.kind === 'token_request') return answerToken(rooms, exchange, permit.head, equipped)
+  if (equipped.kind !== 'equipped') return equipped
+  if (permit.demand !== null) return deny('body_unreadable', 'the body was not judged', permit.rule?.id ?? null)
+  exchange.facts.credentials = equipped.used
+  return andThen(rooms.resolve(permit.head.authority.host), (answer) => {
+    if (answer.kind === 'failed') return answer
+    const address = decideAddress(permit, answer.addresses, rooms.isOwn)
+    if (address.kind === 'deny') return address
 
-      const { scheme } = permit.head
-      const key = {
-        scheme,
-        permit: address.permit,
-        addresses: answer.key,
-        policyVersion: session.policy.version,
-        identity: equipped.identity,
-      }
-      const pool = rooms.poolsOf(live).poolFor(key)
-      if (handshake === null) return send(rooms, exchange, live, permit, equipped, pool, null)
-      const offer = offerOf(handshake, permit, equipped.used.length > 0)
-      const asked = { ...equipped, head: withHandshake(equipped.head, offer) }
-      return send(rooms, exchange, live, permit, asked, pool, offer)
-    })
+    // Asked after the last wait: between the decision and here the session may have been revoked.
+    if (live.ended) return deny('session_unknown', 'revoked')
+    if (exchange.left || exchange.interruption !== null)
+      return { kind: 'abandoned', detail: 'the client left before the request was sent' }
+
+    const { scheme } = permit.head
+    const key = {
+      scheme,
+      permit: address.permit,
+      addresses: answer.key,
+      policyVersion: session.policy.version,
+      identity: equipped.identity,
+    }
+    const pool = rooms.poolsOf(live).poolFor(key)
+    if (handshake === null) return send(rooms, exchange, live, permit, equipped, pool, null)
+    const offer = offerOf(handshake, permit, equipped.used.length > 0)
+    const asked = { ...equipped, head: withHandshake(equipped.head, offer) }
+    return send(rooms, exchange, live, permit, asked, pool, offer)
   })
 }
 
@@ -91,14 +110,20 @@ function send(
   exchange: Exchange,
   live: LiveSession,
   permit: RequestPermit,
-  { body: swapped, head, secrets }: Pick<Equipped, 'body' | 'head' | 'secrets'>,
+  { body: swapped, head, rewrite, secrets }: Pick<Equipped, 'body' | 'head' | 'rewrite' | 'secrets'>,
   pool: OriginPool,
   handshake: Handshake | null,
 ): Promise<Outcome> {
   return new Promise((resolve) => {
     const began = performance.now()
     const onMasked = (places: number): void => countMasked(rooms, live, places)
-    const body = swapped ?? exchange.openBody(permit.head)
+    const opened = swapped ?? exchange.openBody(permit.head)
+    const rule = permit.rule?.id ?? null
+    const rewritten = rewrite === null ? null : rewriteBody(opened ?? nothing, rewrite, rooms.bodies, rule)
+    if (rewritten?.kind === 'deny') {
+      resolve(rewritten)
+      return
+    }
     const onFailure = (): void => forwarding.abandon()
     const redacting =
       secrets.length === 0
@@ -113,8 +138,8 @@ function send(
           })
     const request: ForwardRequest = {
       pool,
-      head: permit.body === null ? head : withLength(head, (swapped ?? permit.body.bytes).length),
-      body,
+      head: exchange.held === null ? head : withLength(head, (swapped ?? exchange.held).length),
+      body: rewritten === null ? opened : rewritten.body,
       writer: redacting ?? exchange,
       relayed: rooms.relayed,
       cookies: permit.credential !== null || permit.foreignCredentials !== 'allow' ? 'strip' : 'pass',
@@ -137,7 +162,8 @@ function send(
         note(exchange.facts, pool, head, began, forwarded)
         if (redacting !== null) exchange.facts.redactions = redacting.redactions
         redacting?.close()
-        const end = redacting?.failure ?? forwarded.end
+        const failure = redacting?.failure ?? null
+        const end = failure ?? (forwarded.end.kind === 'completed' ? null : rewritten?.problem()) ?? forwarded.end
         if (end.kind === 'completed' && end.status === 401)
           for (const name of exchange.facts.credentials) rooms.credentialRefused(name)
         resolve(
@@ -162,6 +188,8 @@ function countMasked(rooms: Rooms, live: LiveSession, places: number): void {
 function withLength(head: OutboundHead, length: number): OutboundHead {
   return { ...head, body: { kind: 'length', length } }
 }
+
+const nothing = Buffer.alloc(0)
 
 type Delivered = Pick<Forwarded, 'answeredAt' | 'bytesDown' | 'bytesUp' | 'sentAt'>
 

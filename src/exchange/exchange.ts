@@ -52,7 +52,6 @@ export class Exchange implements ActiveExchange, ResponseWriter {
   #interruption: Interruption | null = null
   #left = false
   #continued = false
-  /** The whole body, where it was judged. */
   #held: Buffer | null = null
   #holding = false
 
@@ -67,6 +66,11 @@ export class Exchange implements ActiveExchange, ResponseWriter {
   /** Why the connection ended it, when it did: it overrides what the walk says. */
   get interruption(): Interruption | null {
     return this.#interruption
+  }
+
+  /** The whole body, where it was judged or signed. */
+  get held(): Buffer | null {
+    return this.#held
   }
 
   get left(): boolean {
@@ -123,7 +127,7 @@ export class Exchange implements ActiveExchange, ResponseWriter {
     return this.incoming.body.complete ? null : this.incoming.body.open()
   }
 
-  /** All of the body, to be judged; it is let go with the exchange. */
+  /** All of the body, to be judged or signed; it is let go with the exchange. */
   holdBody(head: RequestHead): Soon<Buffer | NotHeld> {
     const { bodies } = this.#rooms
     if (head.body.kind === 'length' && bodies.isTooLarge(head.body.length)) return 'too_large'

@@ -40,6 +40,13 @@ export class HeldBodies {
     return body
   }
 
+  /** For a part of a body that is held. False: there is no room. */
+  reserve(bytes: number): boolean {
+    if (this.#bytes + bytes > this.#limits.allBytesMax) return false
+    this.#bytes += bytes
+    return true
+  }
+
   release(bytes: number): void {
     this.#bytes -= bytes
   }

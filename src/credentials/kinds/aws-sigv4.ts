@@ -1,18 +1,20 @@
 /**
  * AWS Signature Version 4: what a client signed with its placeholder access key is signed anew with the real one, in the
- * header or in the query of a presigned URL. The body stays the client's, so its hash must be in the head.
+ * header, in the query of a presigned URL and in the chunks of an upload. The body stays the client's: its hash is taken
+ * from the head or, outside S3, made of the body.
  *
  * Promises: only what was signed with the placeholder is signed; the date is the client's, so what it presigned expires
  * when it said; the signature covers host, path, query and every `x-amz-` field, and nothing that changes on the way.
  */
 
 import { Type } from 'typebox'
-import { fieldValue, fieldValues } from '../../net/fields.ts'
+import { type Fields, fieldValue, fieldValues, listTokens } from '../../net/fields.ts'
 import { type OutboundHead, withField, withoutQueryParameters, withQueryParameter } from '../../net/outbound-head.ts'
 import type { RequestHead } from '../../net/request-head.ts'
 import { type AwsScope, parseAwsScope } from '../../policy/aws-scope.ts'
 import type { FoundPlaceholder } from '../../policy/find-placeholders.ts'
-import { awsSignature, emptyHash } from '../aws-signature.ts'
+import { AwsChunks } from '../aws-chunks.ts'
+import { awsKey, awsSignature, sha256 } from '../aws-signature.ts'
 import { type CredentialKind, kindKeys, parseKeys } from '../credential-kind.ts'
 import type { Secret } from '../secret.ts'
 
@@ -30,8 +32,12 @@ const schema = kindKeys({
 type Spec = { readonly accessKeyId: string; readonly region: string | null; readonly service: string | null }
 
 const unsigned = 'UNSIGNED-PAYLOAD'
-/** Words for a body that is not hashed as a whole, and whose chunks carry no signatures of the client's. */
+/** What `x-amz-content-sha256` says of a body that goes on as it is. */
 const plainPayload = /^(?:[0-9a-f]{64}|UNSIGNED-PAYLOAD|STREAMING-UNSIGNED-PAYLOAD-TRAILER)$/
+/** And of one whose chunks are signed, and what stands behind them. */
+const signedChunks = 'STREAMING-AWS4-HMAC-SHA256-PAYLOAD'
+const signedTrailers = 'STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER'
+const decodedLength = /^(?:0|[1-9][0-9]{0,14})$/
 const timeText = /^\d{8}T\d{6}Z$/
 
 export const awsSigv4: CredentialKind<Spec> = {
@@ -46,16 +52,25 @@ export const awsSigv4: CredentialKind<Spec> = {
   owns: () => ({ fields: ['authorization'], parameters: ['x-amz-credential', 'x-amz-signature'] }),
   takes: (_spec, { place, name, spelling }) =>
     spelling?.form === 'aws' && name.toLowerCase() === (place === 'field' ? 'authorization' : 'x-amz-credential'),
-  refuses: (spec, head, sent) => {
+  refuses: (_spec, head, sent) => {
     const [first, second] = sent
     if (first === undefined) return null
-    return second === undefined ? refuseSigning(spec, head, first) : 'signed more than once'
+    return second === undefined ? refuseSigning(head, first) : 'signed more than once'
   },
-  apply: (head, spec, secret, sent) => sent.reduce((before, one) => sign(before, spec, secret, one), head),
+  needsBody: (spec, head, [first]) =>
+    first !== undefined &&
+    !isS3(spec, first) &&
+    hashOf(head.fields) === null &&
+    (head.body.kind === 'chunked' || (head.body.kind === 'length' && head.body.length > 0)),
+  apply: (head, spec, secret, sent, body) =>
+    sent.reduce((before, one) => sign(before, spec, secret, one, body ?? nothing), head),
+  rewritesBody: (spec, head, secret, [first]) => (first === undefined ? null : chunksOf(head, spec, secret, first)),
 }
 
+const nothing = Buffer.alloc(0)
+
 /** Why it cannot be signed anew. */
-function refuseSigning(spec: Spec, head: RequestHead, sent: FoundPlaceholder): string | null {
+function refuseSigning(head: RequestHead, sent: FoundPlaceholder): string | null {
   const scope = parseAwsScope(sent.spelling?.text ?? '')
   if (scope === null) return 'without a scope'
   const times = timesOf(head, sent)
@@ -63,11 +78,30 @@ function refuseSigning(spec: Spec, head: RequestHead, sent: FoundPlaceholder): s
   if (times.length !== 1 || !timeText.test(time) || !time.startsWith(scope.date)) return 'without one x-amz-date'
   if (sent.place === 'parameter' && presigned(head, 'X-Amz-Expires').length !== 1) return 'without one X-Amz-Expires'
   const hashes = fieldValues(head.fields, 'x-amz-content-sha256')
+  if (hashes.length > 1) return 'with more than one x-amz-content-sha256'
   const [hash] = hashes
-  if (hashes.length > 1 || (hash !== undefined && !plainPayload.test(hash))) return 'with chunks that are signed'
-  const isS3 = (spec.service ?? scope.service) === 's3'
-  const empty = head.body.kind === 'none' || (head.body.kind === 'length' && head.body.length === 0)
-  return hash === undefined && !isS3 && !empty ? 'without x-amz-content-sha256' : null
+  if (hash === signedChunks || hash === signedTrailers) return refuseChunks(head, sent, hash)
+  return hash === undefined || plainPayload.test(hash) ? null : 'with a body that is signed in another way'
+}
+
+function refuseChunks(head: RequestHead, sent: FoundPlaceholder, hash: string): string | null {
+  if (sent.place === 'parameter') return 'presigned, with chunks that are signed'
+  if (head.body.kind === 'none') return 'without the chunks that it announces'
+  const lengths = fieldValues(head.fields, 'x-amz-decoded-content-length')
+  if (lengths.length !== 1 || !decodedLength.test(lengths[0] ?? '')) return 'without one x-amz-decoded-content-length'
+  return hash === signedTrailers && trailersOf(head.fields).length === 0 ? 'without x-amz-trailer' : null
+}
+
+function trailersOf(fields: Fields): readonly string[] {
+  return fieldValues(fields, 'x-amz-trailer').flatMap((value) => listTokens(value))
+}
+
+function hashOf(fields: Fields): string | null {
+  return fieldValue(fields, 'x-amz-content-sha256')
+}
+
+function isS3(spec: Spec, sent: FoundPlaceholder): boolean {
+  return (spec.service ?? parseAwsScope(sent.spelling?.text ?? '')?.service) === 's3'
 }
 
 function timesOf(head: RequestHead, { place }: FoundPlaceholder): readonly string[] {
@@ -78,38 +112,56 @@ function presigned({ query }: Pick<RequestHead, 'query'>, name: string): string[
   return new URLSearchParams(query ?? '').getAll(name)
 }
 
-function sign(head: OutboundHead, spec: Spec, secret: Secret, sent: FoundPlaceholder): OutboundHead {
+function sign(head: OutboundHead, spec: Spec, secret: Secret, sent: FoundPlaceholder, body: Buffer): OutboundHead {
   const scope = parseAwsScope(sent.spelling?.text ?? '')
   if (scope === null) return head
   const region = spec.region ?? scope.region
   const service = spec.service ?? scope.service
+  const payloadHash = hashOf(head.fields) ?? (service === 's3' ? unsigned : sha256(body))
   const credential = (time: string): string =>
     `${spec.accessKeyId}/${time.slice(0, 8)}/${region}/${service}/aws4_request`
-  const signature = (signed: OutboundHead, time: string, names: readonly string[], payloadHash: string): string =>
+  const signature = (signed: OutboundHead, time: string, names: readonly string[]): string =>
     awsSignature(signed, { secretKey: secret.reveal(), time, region, service, signedHeaders: names, payloadHash })
-  if (sent.place === 'parameter') return signQuery(head, service, credential, signature)
+  if (sent.place === 'parameter') return signQuery(head, credential, signature)
   const time = fieldValue(head.fields, 'x-amz-date') ?? `${scope.date}T000000Z`
   const dated = withField(head, 'X-Amz-Date', time)
-  const payloadHash = fieldValue(head.fields, 'x-amz-content-sha256') ?? (service === 's3' ? unsigned : emptyHash)
   const ready = service === 's3' ? withField(dated, 'X-Amz-Content-Sha256', payloadHash) : dated
   const names = signedNames(ready, scope)
   const parts = [`Credential=${credential(time)}`, `SignedHeaders=${names.join(';')}`]
-  const authorization = [...parts, `Signature=${signature(ready, time, names, payloadHash)}`].join(', ')
+  const authorization = [...parts, `Signature=${signature(ready, time, names)}`].join(', ')
   return withField(ready, 'Authorization', `AWS4-HMAC-SHA256 ${authorization}`)
 }
 
-type Signer = (head: OutboundHead, time: string, names: readonly string[], payloadHash: string) => string
+type Signer = (head: OutboundHead, time: string, names: readonly string[]) => string
 
 /** The date, the time it holds and the algorithm are in the query already. */
-function signQuery(head: OutboundHead, service: string, credential: (time: string) => string, signature: Signer) {
+function signQuery(head: OutboundHead, credential: (time: string) => string, signature: Signer) {
   const query = head.target.slice(head.target.indexOf('?') + 1)
   const time = presigned({ query }, 'X-Amz-Date')[0] ?? ''
   const names = signedNames(head, null)
   const bare = withoutQueryParameters(head, (name) => name.toLowerCase() === 'x-amz-signature')
   const scoped = withQueryParameter(bare, 'X-Amz-Credential', credential(time))
   const ready = withQueryParameter(scoped, 'X-Amz-SignedHeaders', names.join(';'))
-  const payloadHash = fieldValue(head.fields, 'x-amz-content-sha256') ?? (service === 's3' ? unsigned : emptyHash)
-  return withQueryParameter(ready, 'X-Amz-Signature', signature(ready, time, names, payloadHash))
+  return withQueryParameter(ready, 'X-Amz-Signature', signature(ready, time, names))
+}
+
+/** Of the head as it was signed: the chain of the chunks begins with its signature. */
+function chunksOf(head: OutboundHead, spec: Spec, secret: Secret, sent: FoundPlaceholder): AwsChunks | null {
+  const hash = hashOf(head.fields)
+  const scope = parseAwsScope(sent.spelling?.text ?? '')
+  if (scope === null || (hash !== signedChunks && hash !== signedTrailers)) return null
+  const key = awsKey({
+    secretKey: secret.reveal(),
+    time: fieldValue(head.fields, 'x-amz-date') ?? '',
+    region: spec.region ?? scope.region,
+    service: spec.service ?? scope.service,
+  })
+  return new AwsChunks({
+    key,
+    seed: (fieldValue(head.fields, 'authorization') ?? '').slice(-64),
+    bytes: Number(fieldValue(head.fields, 'x-amz-decoded-content-length')),
+    trailers: hash === signedTrailers ? trailersOf(head.fields) : null,
+  })
 }
 
 /** What AWS asks to be signed. Of the rest that a client signs some is changed on the way (Range, Accept-Encoding). */

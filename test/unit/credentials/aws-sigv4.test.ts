@@ -7,6 +7,7 @@ import type { BodyFraming } from '../../../src/net/request-head.ts'
 import { findPlaceholders } from '../../../src/policy/find-placeholders.ts'
 import { findForeignCredential } from '../../../src/policy/foreign-credential.ts'
 import { authorityNamed, requestHead } from '../../conformance/credential-walk.ts'
+import { chunkedBody, readChunked } from '../../support/aws-chunked.ts'
 
 const placeholder = 'AKIAplaceholder01234567'
 const placeholders = new Map([['slot', placeholder]])
@@ -19,6 +20,13 @@ function presentation(keys = {}) {
   const parsed = sealKind(awsSigv4).parse({ accessKeyId, ...keys })
   if (parsed.kind === 'problems') throw new Error(JSON.stringify(parsed.problems))
   return parsed.spec
+}
+
+/** The test suite and the manual of S3 differ in one character. */
+function secretKey(differing = '/') {
+  const secret = parseSecret(`wJalrXUtnFEMI/K7MDENG${differing}bPxRfiCYEXAMPLEKEY`, { unsafeShortSecret: false })
+  if (typeof secret === 'string') throw new Error(secret)
+  return secret
 }
 
 function clientSigned(names: string, service = 's3', keyId = placeholder): string {
@@ -35,10 +43,8 @@ function sign(fields: readonly string[], query: string, keys = {}, body: BodyFra
   expect(sent.map((one) => aws.takes(one))).toEqual(sent.map(() => true))
   const why = aws.refuses(head, sent)
   if (why !== null) return why
-  const secret = parseSecret('wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY', { unsafeShortSecret: false })
-  if (typeof secret === 'string') throw new Error(secret)
   const kept = forwardedFields(head.fields, (name) => name === 'authorization')
-  return aws.apply(outboundHead(head, kept), secret, sent)
+  return aws.apply(outboundHead(head, kept), secretKey(), sent)
 }
 
 function authorization(signed: OutboundHead | string): string | undefined {
@@ -102,6 +108,63 @@ describe('the signature', () => {
     },
   )
 
+  test.each(['STREAMING-AWS4-HMAC-SHA256-PAYLOAD', 'STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER'])(
+    'begins the chain of the chunks of %s',
+    (payload) => {
+      const named = ['x-amz-decoded-content-length', '5', 'x-amz-trailer', 'X-Amz-Checksum-CRC32C']
+      const fields = [...dated, 'x-amz-content-sha256', payload, ...named, 'Authorization', clientSigned('host')]
+      const signed = sign(fields, '', {}, { kind: 'chunked' })
+      if (typeof signed === 'string') return expect.fail(signed)
+      const [aws, sent] = [presentation(), findPlaceholders(requestHead(fields, '', bucket), placeholders)]
+      const rewrite = aws.rewritesBody?.(signed, secretKey(), sent)
+      const behind = payload.endsWith('TRAILER') ? ([['x-amz-checksum-crc32c', 'sOO8/Q==']] as const) : null
+      const theirs = { secretAccessKey: 'none of ours', time, region: 'us-east-1' }
+      const passed: Buffer[] = []
+      const body = chunkedBody(theirs, '0'.repeat(64), [Buffer.from('hello')], behind)
+      expect(rewrite?.take(body, (piece) => passed.push(piece))).toBeNull()
+      expect(rewrite?.end()).toBeNull()
+      const seed = authorization(signed)?.slice(-64) ?? ''
+      const ours = { ...theirs, secretAccessKey: secretKey().reveal() }
+      expect(readChunked(ours, seed, Buffer.concat(passed)).toString()).toBe('hello')
+    },
+  )
+
+  test('is written into no other body', () => {
+    for (const payload of [emptyHash, 'UNSIGNED-PAYLOAD', 'STREAMING-UNSIGNED-PAYLOAD-TRAILER']) {
+      const fields = [...dated, 'x-amz-content-sha256', payload, 'Authorization', clientSigned('host')]
+      const signed = sign(fields, '', {}, { kind: 'chunked' })
+      if (typeof signed === 'string') return expect.fail(signed)
+      const sent = findPlaceholders(requestHead(fields, '', bucket), placeholders)
+      expect(presentation().rewritesBody?.(signed, secretKey(), sent)).toBeNull()
+    }
+  })
+
+  test('wants the body where nothing in the head says what it is, outside S3', () => {
+    const needs = (service: string, more: readonly string[], body: BodyFraming, keys = {}) => {
+      const fields = [...dated, ...more, 'Authorization', clientSigned('host', service)]
+      const head = { ...requestHead(fields, '', bucket), body }
+      return presentation(keys).needsBody?.(head, findPlaceholders(head, placeholders))
+    }
+    const five: BodyFraming = { kind: 'length', length: 5 }
+    expect(needs('dynamodb', [], five)).toBe(true)
+    expect(needs('dynamodb', [], { kind: 'chunked' })).toBe(true)
+    expect(needs('dynamodb', [], { kind: 'length', length: 0 })).toBe(false)
+    expect(needs('dynamodb', [], { kind: 'none' })).toBe(false)
+    expect(needs('dynamodb', ['x-amz-content-sha256', emptyHash], five)).toBe(false)
+    expect(needs('s3', [], five)).toBe(false)
+    expect(needs('s3', [], five, { service: 'dynamodb' })).toBe(true)
+  })
+
+  test('of such a body is the one of the test suite', () => {
+    const fields = ['Content-Type', 'application/x-www-form-urlencoded', 'X-Amz-Date', '20150830T123600Z']
+    const scope = `${placeholder}/20150830/us-east-1/service/aws4_request`
+    const theirs = `AWS4-HMAC-SHA256 Credential=${scope}, SignedHeaders=content-type;host;x-amz-date, Signature=${'0'.repeat(64)}`
+    const head = { method: 'POST', target: '/', host: 'example.amazonaws.com', body: { kind: 'chunked' } as const }
+    const sent = findPlaceholders(requestHead(['Authorization', theirs], '', bucket), placeholders)
+    const signed = presentation().apply({ ...head, fields }, secretKey('+'), sent, Buffer.from('Param1=value1'))
+    expect(authorization(signed)).toContain('ff11897932ad3f4e8b18135d722051e5ac45fc38421b1da7b9d196a0fe09473a')
+  })
+
   test('of an S3 body that nobody hashed says that it is not signed', () => {
     const signed = sign([...dated, 'Authorization', clientSigned('host')], '', {}, { kind: 'length', length: 5 })
     expect(signed).toMatchObject({ fields: expect.arrayContaining(['UNSIGNED-PAYLOAD']) as [] })
@@ -111,15 +174,26 @@ describe('the signature', () => {
 describe('what cannot be signed anew', () => {
   const scope = `X-Amz-Credential=${encodeURIComponent(`${placeholder}/20130524/us-east-1/s3/aws4_request`)}`
   const streamed = ['x-amz-content-sha256', 'STREAMING-AWS4-HMAC-SHA256-PAYLOAD']
-  const otherService = ['Authorization', clientSigned('host', 'dynamodb')]
+  const length = ['x-amz-decoded-content-length', '5']
+  const own = ['Authorization', clientSigned('host')]
+  const presigned = `X-Amz-Date=${time}&X-Amz-Expires=60&${scope}`
+  const noLength = 'without one x-amz-decoded-content-length'
 
   test.each<readonly [fields: readonly string[], query: string, why: string]>([
     [['Authorization', clientSigned('host')], '', 'without one x-amz-date'],
     [['x-amz-date', '20130525T000000Z', 'Authorization', clientSigned('host')], '', 'without one x-amz-date'],
     [[...dated, ...dated, 'Authorization', clientSigned('host')], '', 'without one x-amz-date'],
-    [[...dated, ...streamed, 'Authorization', clientSigned('host')], '', 'with chunks that are signed'],
-    [[...hashed, ...streamed, 'Authorization', clientSigned('host')], '', 'with chunks that are signed'],
-    [[...dated, ...otherService], '', 'without x-amz-content-sha256'],
+    [[...dated, ...streamed, ...own], '', noLength],
+    [[...dated, ...streamed, ...length, ...length, ...own], '', noLength],
+    [[...dated, ...streamed, 'x-amz-decoded-content-length', '05', ...own], '', noLength],
+    [[...dated, 'x-amz-content-sha256', `${streamed[1]}-TRAILER`, ...length, ...own], '', 'without x-amz-trailer'],
+    [[...streamed, ...length], presigned, 'presigned, with chunks that are signed'],
+    [[...hashed, ...streamed, ...length, ...own], '', 'with more than one x-amz-content-sha256'],
+    [
+      [...dated, 'x-amz-content-sha256', 'STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD', ...length, ...own],
+      '',
+      'with a body that is signed in another way',
+    ],
     [[...hashed, 'Authorization', clientSigned('host')], scope, 'signed more than once'],
     [[], `X-Amz-Date=${time}&${scope}`, 'without one X-Amz-Expires'],
     [[], `X-Amz-Expires=60&${scope}`, 'without one x-amz-date'],

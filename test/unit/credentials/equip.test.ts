@@ -57,6 +57,7 @@ describe('with a credential', () => {
       },
       identity: null,
       body: null,
+      rewrite: null,
       used: ['account'],
       secrets: [expect.toSatisfy((secret: Secret) => secret.reveal() === secretText)],
       drops: [],
@@ -180,7 +181,7 @@ async function sent(
   const head = requestHead(fields.map(fill), fill(query))
   const equipped = await equip(allowed(grantWith(rule, placeholders), head), { credentials, placeholders })
   for (const one of [own, other]) expect(JSON.stringify(equipped)).not.toContain(one)
-  if (equipped.kind === 'token_request') throw new Error(equipped.kind)
+  if (equipped.kind === 'body_wanted' || equipped.kind === 'token_request') throw new Error(equipped.kind)
   if (equipped.kind === 'deny') return { reason: equipped.reason, place: equipped.detail, reads: world.reads }
   const { used, secrets, head: outbound } = equipped
   expect(secrets.map((secret) => secret.reveal())).toEqual(used.map(() => secretText))

@@ -89,7 +89,7 @@ export const denyReasons = {
   unsignable_request: {
     status: 403,
     room: 'equip',
-    says: 'the request cannot be signed anew; send x-amz-date and x-amz-content-sha256 with it, and no signed chunks',
+    says: 'the request cannot be signed anew; send x-amz-date and x-amz-content-sha256 with it, and chunks of 1 MiB at most',
   },
   upload_limit: { status: 403, room: 'deliver', says: 'the session has spent its upload budget' },
 } as const satisfies Record<string, Row>

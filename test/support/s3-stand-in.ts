@@ -1,12 +1,10 @@
 /**
- * A bucket behind the test's site that keeps what it is sent, where the signature is right: computed anew by AWS's own
- * signer from what arrived, as the service does.
+ * A bucket behind the test's site that keeps what it is sent, where the signature is right, and those of all chunks.
  */
 
-import { createHash, createHmac, type Hash, type Hmac } from 'node:crypto'
-import type { IncomingMessage } from 'node:http'
 import { buffer } from 'node:stream/consumers'
-import { SignatureV4 } from '@smithy/signature-v4'
+import { readChunked } from './aws-chunked.ts'
+import { type Account, createSignatureCheck } from './aws-signer.ts'
 import type { SiteHandler } from './local-ca-origin.ts'
 
 export type S3StandIn = {
@@ -17,64 +15,36 @@ export type S3StandIn = {
   readonly payloads: string[]
 }
 
-type Account = { readonly accessKeyId: string; readonly secretAccessKey: string; readonly region: string }
-
 export function createS3StandIn(account: Account): S3StandIn {
   const objects = new Map<string, Buffer>()
   const payloads: string[] = []
-  const signer = new SignatureV4({
-    credentials: account,
-    region: account.region,
-    service: 's3',
-    sha256: Sha256,
-    uriEscapePath: false,
-    applyChecksum: false,
-  })
-
-  async function isSigned(request: IncomingMessage): Promise<boolean> {
-    const authorization = request.headers.authorization ?? ''
-    const names = /SignedHeaders=([^,]+)/.exec(authorization)?.[1]?.split(';') ?? []
-    const url = new URL(request.url ?? '', 'https://s3.test')
-    const signed = await signer.sign(
-      {
-        method: request.method ?? '',
-        protocol: 'https:',
-        hostname: 's3.test',
-        path: url.pathname,
-        query: Object.fromEntries(url.searchParams),
-        headers: Object.fromEntries(names.map((name) => [name, String(request.headers[name] ?? '')])),
-      },
-      { signingDate: dateOf(String(request.headers['x-amz-date'])) },
-    )
-    return signed.headers['authorization'] === authorization
-  }
-
+  const isSigned = createSignatureCheck(account, 's3')
   return {
     objects,
     payloads,
     handler: async (request, response) => {
-      const body = await buffer(request)
-      if (!(await isSigned(request))) {
+      const body = await buffer(request).catch(() => null)
+      if (body === null) return
+      const payload = String(request.headers['x-amz-content-sha256'])
+      const time = String(request.headers['x-amz-date'])
+      const seed = request.headers.authorization?.slice(-64) ?? ''
+      const inChunks = payload.startsWith('STREAMING-AWS4') ? readChunked({ ...account, time }, seed, body) : null
+      if (!(await isSigned(request, body)) || typeof inChunks === 'string') {
         response.writeHead(403, { 'content-type': 'application/xml' })
         response.end('<Error><Code>SignatureDoesNotMatch</Code><Message>not this signature</Message></Error>')
         return
       }
-      payloads.push(String(request.headers['x-amz-content-sha256']))
+      payloads.push(payload)
       const { pathname } = new URL(request.url ?? '', 'https://s3.test')
       if (request.method === 'PUT') {
         const chunked = request.headers['content-encoding']?.includes('aws-chunked') ?? false
-        objects.set(pathname, chunked ? unchunked(body) : body)
+        objects.set(pathname, inChunks ?? (chunked ? unchunked(body) : body))
         response.end()
       } else {
         response.end(objects.get(pathname))
       }
     },
   }
-}
-
-/** `20261121T101112Z`. */
-function dateOf(text: string): Date {
-  return new Date(text.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/, '$1-$2-$3T$4:$5:$6Z'))
 }
 
 function unchunked(body: Buffer): Buffer {
@@ -86,35 +56,4 @@ function unchunked(body: Buffer): Buffer {
     pieces.push(body.subarray(lineEnd + 2, lineEnd + 2 + length))
     at = lineEnd + 2 + length + 2
   }
-}
-
-/** As the signer wants it: with a secret it is an HMAC. */
-class Sha256 {
-  readonly #secret: Uint8Array | string | undefined
-  #hash: Hash | Hmac
-
-  constructor(secret?: string | ArrayBuffer | ArrayBufferView) {
-    this.#secret = typeof secret === 'object' ? bytesOf(secret) : secret
-    this.#hash = this.#begin()
-  }
-
-  update(data: Uint8Array | string): void {
-    this.#hash.update(data)
-  }
-
-  digest(): Promise<Uint8Array> {
-    return Promise.resolve(this.#hash.digest())
-  }
-
-  reset(): void {
-    this.#hash = this.#begin()
-  }
-
-  #begin(): Hash | Hmac {
-    return this.#secret === undefined ? createHash('sha256') : createHmac('sha256', this.#secret)
-  }
-}
-
-function bytesOf(data: ArrayBuffer | ArrayBufferView): Uint8Array {
-  return ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : new Uint8Array(data)
 }

@@ -176,8 +176,8 @@ export const bodyMutants: readonly Mutant[] = [
   }),
   bodies('exchange/deliver.ts', {
     without: 'the length of what was swapped',
-    from: '(swapped ?? permit.body.bytes).length',
-    to: 'permit.body.bytes.length',
+    from: '(swapped ?? exchange.held).length',
+    to: 'exchange.held.length',
     cases: 'placeholder in a body',
   }),
 ]

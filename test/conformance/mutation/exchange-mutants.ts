@@ -206,8 +206,8 @@ export const exchangeMutants: readonly Mutant[] = [
   }),
   deliver({
     without: 'the refusal to equip',
-    from: "if (equipped.kind === 'deny') return equipped",
-    to: "if (equipped.kind === 'deny') return { kind: 'completed', status: 200 }",
+    from: "if (equipped.kind !== 'equipped') return equipped",
+    to: "if (equipped.kind !== 'equipped') return { kind: 'completed', status: 200 }",
     corpus: ['fields'],
     cases: 'SEC-19',
   }),

@@ -3,6 +3,7 @@
  * any case failing is not covered.
  */
 
+import { awsMutants } from './aws-mutants.ts'
 import { bodyMutants } from './body-mutants.ts'
 import { credentialMutants } from './credential-mutants.ts'
 import { exchangeMutants } from './exchange-mutants.ts'
@@ -39,4 +40,5 @@ export const mutants: readonly Mutant[] = [
   ...webSocketMutants,
   ...credentialMutants,
   ...bodyMutants,
+  ...awsMutants,
 ]

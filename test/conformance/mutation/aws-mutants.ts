@@ -63,8 +63,8 @@ export const awsMutants: readonly Mutant[] = [
   kind({ without: 'one length', from: 'lengths.length !== 1', to: 'lengths.length === 0' }),
   kind({
     without: 'presigned chunks',
-    from: "if (sent.place === 'parameter') return",
-    to: 'if (hash === null) return',
+    from: "if (sent.place === 'parameter') return 'pre",
+    to: "if (hash === '') return 'pre",
   }),
   kind({ without: 'x-amz-trailer', from: 'trailersOf(head.fields).length === 0', to: "head.method === ''" }),
   kind({ without: 'other payloads', from: 'hash === undefined || plainPayload.test(hash)', to: "hash !== ''" }),

@@ -92,7 +92,7 @@ test('whoever lets go of one end lets go of the other', async () => {
   await turn()
   expect(second.held.bytes).toBe(3)
   second.stream.destroy()
-  await once(dropped, 'close')
+  await new Promise((resolve) => dropped.once('close', resolve))
   expect(dropped.destroyed).toBe(true)
   expect([first.held.bytes, second.held.bytes]).toEqual([0, 0])
 })

@@ -56,7 +56,7 @@ type Bindings = {
 }
 
 /** Asked without a body: equipping needs all of it. */
-export type BodyWanted = { readonly kind: 'body_wanted' }
+type BodyWanted = { readonly kind: 'body_wanted' }
 const bodyWanted: BodyWanted = { kind: 'body_wanted' }
 
 /** A promise only where the secret is not at hand. `held`: the body, where it was wanted. */

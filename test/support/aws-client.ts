@@ -4,6 +4,7 @@
  */
 
 import { once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
 import https from 'node:https'
 import { setTimeout as delay } from 'node:timers/promises'
 import { text } from 'node:stream/consumers'
@@ -62,7 +63,7 @@ async function send(asked: AwsRequest): Promise<{ status: number; said: string }
     await delay(1)
   }
   request.end()
-  const [response] = (await answered) as [import('node:http').IncomingMessage]
+  const [response] = (await answered) as [IncomingMessage]
   return { status: response.statusCode ?? 0, said: await text(response) }
 }
 

@@ -43,7 +43,7 @@ export function createSignatureCheck(account: Account, service: string) {
 }
 
 /** `20261121T101112Z`. */
-export function dateOf(text: string): Date {
+function dateOf(text: string): Date {
   return new Date(text.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/, '$1-$2-$3T$4:$5:$6Z'))
 }
 

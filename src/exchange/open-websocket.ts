@@ -99,6 +99,7 @@ class OpenWebSocket implements Delivery {
 function farewell(why: InterruptReason | null): Buffer {
   switch (why) {
     case null:
+    case 'stopped':
       return closeFrame(1001, 'the proxy ends')
     case 'idle':
       return closeFrame(1001, 'nothing was said for too long')

@@ -26,6 +26,7 @@ const interruptions = {
   idle: 'no byte moved for too long',
   narrowed: 'the policy no longer allows it',
   revoked: 'the session was revoked',
+  stopped: 'the gateway stops',
 } as const satisfies Record<InterruptReason, string>
 
 export function interrupted(why: InterruptReason): Extract<Outcome, { kind: 'interrupted' }> {

@@ -72,6 +72,8 @@ export async function startWalk(parts: WalkParts): Promise<GatewayWalk> {
   const connections = { open: 0, max: config.limits.connectionsMax }
   const listeners: ProxyListener[] = []
   const close = async (): Promise<void> => {
+    for (const listener of listeners) listener.stop()
+    parts.sessions.book.cutAll('stopped')
     for (const listener of listeners) await listener.close()
     // What was cut ends now, and its record must be written; a name that is still asked for may take longer than we wait.
     await Promise.race([Promise.all([door.settled(), h2Door.settled()]), delay(settleMsMax, undefined, { ref: false })])

@@ -160,6 +160,11 @@ export class SessionBook {
     return true
   }
 
+  /** Everything that any session holds open, and nothing else of it: they go on where the store is read again. */
+  cutAll(why: CutReason): void {
+    for (const session of this.#sessions.values()) this.#cut(session, why, () => true)
+  }
+
   /** A new token; the old one proves nothing from the moment this resolves. Null: no such session, or a static one. */
   rotate(id: string): Promise<string | null> {
     return this.#inTurn(async () => {

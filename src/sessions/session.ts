@@ -20,7 +20,7 @@ export type Session = Grant & {
 }
 
 /** Why what a session holds open is cut. */
-export type CutReason = 'echoes' | 'expired' | 'narrowed' | 'revoked'
+export type CutReason = 'echoes' | 'expired' | 'narrowed' | 'revoked' | 'stopped'
 
 /** What a cut must reach: anything that holds bytes of a session open. */
 export type Cuttable = {

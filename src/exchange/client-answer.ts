@@ -2,7 +2,7 @@
  * The answer to one request of HTTP/1.1, written to the client: head, framing, body.
  *
  * Promises: framing is ours (the length the origin promised, or chunks, or for HTTP/1.0 the end of the connection); a head
- * and a body that come together go out in one write; a head that comes alone goes out alone, at once.
+ * and a body that come together go out in one write; a head that comes alone goes out alone, in the same turn.
  */
 
 import type net from 'node:net'
@@ -12,9 +12,10 @@ import type { RawHead } from '../net/request-head.ts'
 import type { ResponseHead } from '../net/response-head.ts'
 import type { Answer } from './answer.ts'
 import type { Connection } from './connection.ts'
+import type { Outbox } from './outbox.ts'
 import type { Reply } from './reply.ts'
 
-/** The largest piece that is copied behind its head, or between its chunk's size and end, to save a write of its own. */
+/** The largest piece that is copied between its chunk's size and end, to save writes. */
 const copiedBytesMax = 16_384
 
 type Framing = 'chunks' | 'close' | 'length' | 'none'
@@ -28,17 +29,16 @@ export class ClientAnswer implements Answer {
   readonly #connection: Connection
   readonly #request: RawHead
   readonly #stream: net.Socket
+  readonly #out: Outbox
   readonly #bodiless: boolean
   readonly #knowsChunks: boolean
   #framing: Framing = 'none'
-  /** A head that waits for the first piece of its body, until the end of this tick. */
-  #head: string | null = null
-  #held: Buffer | null = null
 
   constructor(connection: Connection, request: RawHead) {
     this.#connection = connection
     this.#request = request
     this.#stream = connection.start.stream
+    this.#out = connection.out
     this.#bodiless = request.method === 'HEAD'
     this.#knowsChunks = request.httpVersion === '1.1'
     this.last = !staysOpen(request)
@@ -49,23 +49,23 @@ export class ClientAnswer implements Answer {
   }
 
   continue(): void {
-    this.#stream.write('HTTP/1.1 100 Continue\r\n\r\n')
+    this.#out.pass('HTTP/1.1 100 Continue\r\n\r\n')
   }
 
   /** A 1xx. A client of HTTP/1.0 knows none (RFC 9110 §15.2). */
   interim({ status, reason, fields }: ResponseHead): void {
     if (!this.#knowsChunks) return
-    this.#stream.write(`HTTP/1.1 ${status} ${reason}\r\n${linesOf(fields)}\r\n`, 'latin1')
+    this.#out.pass(`HTTP/1.1 ${status} ${reason}\r\n${linesOf(fields)}\r\n`)
   }
 
   /** The connection leaves HTTP: the answer that says so, and the last one. */
   switchTo(protocol: string, { status, reason, fields }: ResponseHead): void {
     this.status = status
     this.last = true
-    this.#stream.write(
+    this.#out.gather(
       `HTTP/1.1 ${status} ${reason}\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\n${linesOf(fields)}\r\n`,
-      'latin1',
     )
+    this.#out.flush()
   }
 
   start({ status, reason, fields }: ResponseHead): void {
@@ -85,37 +85,24 @@ export class ClientAnswer implements Answer {
     if (this.#framing === 'chunks') lines += 'Transfer-Encoding: chunked\r\n'
     if (this.#framing === 'close') this.last = true
     this.status = status
-    this.#head = `HTTP/1.1 ${status} ${reason}\r\n${lines}${this.#connectionField()}\r\n`
-    process.nextTick(flush, this)
+    this.#out.gather(`HTTP/1.1 ${status} ${reason}\r\n${lines}${this.#connectionField()}\r\n`)
   }
 
   /** False: wait for the stream to drain. */
   write(piece: Buffer): boolean {
     if (this.#framing === 'none') return true
-    if (this.#head !== null && this.#held === null && piece.length <= copiedBytesMax) {
-      this.#held = piece
-      return true
-    }
-    this.flush()
-    if (this.#framing !== 'chunks') return this.#stream.write(piece)
-    if (piece.length <= copiedBytesMax) return this.#stream.write(chunkOf(piece), 'latin1')
+    if (this.#framing !== 'chunks') return this.#out.pass(piece)
+    if (piece.length <= copiedBytesMax) return this.#out.pass(chunkOf(piece))
     this.#stream.cork()
-    this.#stream.write(`${piece.length.toString(16)}\r\n`, 'latin1')
-    this.#stream.write(piece)
-    const goOn = this.#stream.write('\r\n', 'latin1')
+    this.#out.pass(`${piece.length.toString(16)}\r\n`)
+    this.#out.pass(piece)
+    const goOn = this.#out.pass('\r\n')
     this.#stream.uncork()
     return goOn
   }
 
   end(trailers: readonly string[] = []): void {
-    const text = this.#waiting() + (this.#framing === 'chunks' ? `0\r\n${this.#trailerLines(trailers)}\r\n` : '')
-    if (text !== '') this.#stream.write(text, 'latin1')
-  }
-
-  /** What waits goes out. */
-  flush(): void {
-    const text = this.#waiting()
-    if (text !== '') this.#stream.write(text, 'latin1')
+    if (this.#framing === 'chunks') this.#out.gather(`0\r\n${this.#trailerLines(trailers)}\r\n`)
   }
 
   /** A whole answer of our own. */
@@ -123,11 +110,12 @@ export class ClientAnswer implements Answer {
     this.status = status
     const bytes = Buffer.from(body)
     const head = `HTTP/1.1 ${status} ${reason}\r\n${linesOf(fields)}Content-Length: ${bytes.length}\r\n${this.#connectionField()}\r\n`
-    this.#stream.write(this.#bodiless ? head : head + bytes.toString('latin1'), 'latin1')
+    this.#out.gather(this.#bodiless ? head : head + bytes.toString('latin1'))
   }
 
   /** A reset, since the end of a connection is how an answer without framing ends. */
   abort(): void {
+    this.#out.flush()
     this.#connection.cut()
   }
 
@@ -137,16 +125,6 @@ export class ClientAnswer implements Answer {
     let lines = ''
     for (let i = 0; i < trailers.length; i += 2) lines += `${trailers[i]}: ${trailers[i + 1]}\r\n`
     return lines
-  }
-
-  #waiting(): string {
-    if (this.#head === null) return ''
-    const head = this.#head
-    const held = this.#held
-    this.#head = null
-    this.#held = null
-    if (held === null) return head
-    return head + (this.#framing === 'chunks' ? chunkOf(held) : held.toString('latin1'))
   }
 
   #connectionField(): string {
@@ -182,8 +160,4 @@ function takesTrailers({ fields }: RawHead): boolean {
 /** Empty pieces would be the end of the body. */
 function chunkOf(piece: Buffer): string {
   return piece.length === 0 ? '' : `${piece.length.toString(16)}\r\n${piece.toString('latin1')}\r\n`
-}
-
-function flush(answer: ClientAnswer): void {
-  answer.flush()
 }

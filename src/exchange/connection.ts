@@ -13,6 +13,7 @@ import type { Cuttable, LiveSession, Session } from '../sessions/session.ts'
 import { resetSocket } from '../upstream/reset-socket.ts'
 import type { Watched } from './deadlines.ts'
 import type { InterruptReason, Outcome } from './outcome.ts'
+import { Outbox } from './outbox.ts'
 
 /** Milliseconds. */
 export type ConnectionLimits = {
@@ -77,6 +78,7 @@ const halfClosedMs = 5000
 
 export class Connection implements Cuttable, Lane, Watched {
   readonly start: ConnectionStart
+  readonly out: Outbox
   /** Of HTTP/2: all that is under way, as one. */
   active: ActiveExchange | null = null
   /** Requests seen, refused ones too. */
@@ -103,6 +105,7 @@ export class Connection implements Cuttable, Lane, Watched {
 
   constructor(start: ConnectionStart) {
     this.start = start
+    this.out = new Outbox(start.stream)
     this.#bytesBefore = start.stream.bytesRead
     if (start.bound !== null) this.carry(start.bound)
   }
@@ -181,6 +184,7 @@ export class Connection implements Cuttable, Lane, Watched {
   cut(why: InterruptReason | null = null): void {
     this.cutWhy ??= why
     this.poisoned = true
+    this.out.drop()
     this.active?.cut(why)
     resetSocket(this.start.raw)
   }

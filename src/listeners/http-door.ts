@@ -132,6 +132,8 @@ class Visit implements HttpListener {
   #connect(asked: ConnectAsked): void {
     const connection = this.#connection
     connection.requests++
+    // Whoever answers from here on writes on the stream.
+    connection.out.flush()
     // The tunnel has deadlines of its own.
     this.#rooms.deadlines.delete(connection)
     this.#count.begun(this)
@@ -164,7 +166,7 @@ class Visit implements HttpListener {
     if (place.kind === 'tunnel') facts.authority = place.authority
     const reply = replyTo(problem, facts)
     if (reply !== null && stream.writable) {
-      stream.write(textOf(reply), 'latin1')
+      connection.out.gather(textOf(reply))
       this.#hangUp()
     }
     finishFacts(this.#rooms, facts, problem, reply?.status ?? null)
@@ -212,7 +214,7 @@ class Visit implements HttpListener {
     const { stream } = this.#connection.start
     this.#reader?.stop()
     stream.resume()
-    stream.end()
+    this.#connection.out.end()
     this.#rooms.deadlines.delete(this.#connection)
     this.#rooms.deadlines.lingerThenDestroy(stream, this.#connection.start.raw)
   }

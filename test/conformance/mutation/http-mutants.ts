@@ -14,6 +14,7 @@ const memo = of('net/field-memo.ts', 'net/field-memo.test.ts')
 const reader = of('listeners/http-reader.ts', 'listeners/http-reader.test.ts')
 const door = of('listeners/http-door.ts')
 const answer = of('exchange/client-answer.ts', 'exchange/client-answer.test.ts')
+const outbox = of('exchange/outbox.ts', 'exchange/outbox.test.ts')
 const taken = of('exchange/request-body.ts', 'exchange/request-body.test.ts')
 const exchange = of('exchange/exchange.ts')
 const connection = of('exchange/connection.ts', 'exchange/connection.test.ts')
@@ -401,8 +402,8 @@ export const httpMutants: readonly Mutant[] = [
   }),
   door({
     without: 'the end of a connection behind a bad head',
-    from: "stream.write(textOf(reply), 'latin1')\n      this.#hangUp()",
-    to: "stream.write(textOf(reply), 'latin1')",
+    from: 'connection.out.gather(textOf(reply))\n      this.#hangUp()',
+    to: 'connection.out.gather(textOf(reply))',
     cases: 'FRM-19|FRM-10',
   }),
   door({
@@ -592,8 +593,8 @@ export const httpMutants: readonly Mutant[] = [
   answer({ without: 'empty pieces that are no end', from: "piece.length === 0 ? '' : ", to: '', cases: 'FRM-27' }),
   answer({
     without: 'the last chunk',
-    from: "(this.#framing === 'chunks' ? `0\\r\\n${this.#trailerLines(trailers)}\\r\\n` : '')",
-    to: "''",
+    from: "if (this.#framing === 'chunks') this.#out.gather(",
+    to: 'if (false) this.#out.gather(',
     corpus: ['responses'],
     cases: 'RSP-',
   }),
@@ -615,10 +616,28 @@ export const httpMutants: readonly Mutant[] = [
     to: '',
     cases: 'FRM-28',
   }),
-  answer({
-    without: 'the order of a head and its body',
-    from: 'if (this.#head !== null && this.#held === null && piece',
-    to: 'if (this.#held === null && piece',
+  outbox({
+    without: 'the order of what waits and what follows',
+    from: '    else {\n      this.flush()\n',
+    to: '    else {\n',
+    cases: 'FRM-27',
+  }),
+  outbox({
+    without: 'the end behind what waits',
+    from: '    this.flush()\n    this.#stream.end()',
+    to: '    this.#stream.end()',
+    cases: 'FRM-19',
+  }),
+  outbox({
+    without: 'the bound of what waits',
+    from: 'if (this.#text.length > gatheredMax) this.flush()',
+    to: '',
+    cases: 'FRM-27',
+  }),
+  outbox({
+    without: 'word that the client has enough',
+    from: 'return !this.#stream.writableNeedDrain',
+    to: 'return true',
     cases: 'FRM-27',
   }),
 ]

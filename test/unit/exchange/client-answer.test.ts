@@ -1,8 +1,10 @@
+import type { Socket } from 'node:net'
 import { Writable } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { ClientAnswer } from '../../../src/exchange/client-answer.ts'
 import type { Connection } from '../../../src/exchange/connection.ts'
+import { Outbox } from '../../../src/exchange/outbox.ts'
 import { noteRepeated } from '../../../src/net/field-memo.ts'
 import type { RawHead } from '../../../src/net/request-head.ts'
 import type { ResponseHead } from '../../../src/net/response-head.ts'
@@ -26,10 +28,14 @@ class Wire extends Writable {
   }
 }
 
-function answerOf(request: Partial<RawHead> = {}, wire: Wire = new Wire()): { answer: ClientAnswer; wire: Wire } {
+function answerOf(
+  request: Partial<RawHead> = {},
+  wire: Wire = new Wire(),
+): { answer: ClientAnswer; out: Outbox; wire: Wire } {
   const raw = { method: 'GET', target: '/', httpVersion: '1.1', fields: [], ...request }
-  const connection = { start: { stream: wire }, cut: () => wire.destroy() } as unknown as Connection
-  return { answer: new ClientAnswer(connection, raw), wire }
+  const out = new Outbox(wire as unknown as Socket)
+  const connection = { out, start: { stream: wire }, cut: () => wire.destroy() } as unknown as Connection
+  return { answer: new ClientAnswer(connection, raw), out, wire }
 }
 
 function headOf(fields: readonly string[] = [], status = 200, reason = 'OK'): ResponseHead {
@@ -75,35 +81,39 @@ describe('the framing of an answer', () => {
     [304, [], '\r\n'],
     [304, length, 'Content-Length: 5\r\n\r\n'],
   ])('is none for %i with %j', (status, fields, after) => {
-    const { answer, wire } = answerOf()
+    const { answer, out, wire } = answerOf()
     answer.start(headOf(fields, status, 'Because'))
     answer.write(Buffer.from('hello'))
     answer.end()
+    out.flush()
     expect(wire.text).toBe(`HTTP/1.1 ${status} Because\r\n${after}`)
   })
 
   it('is chunks of what is there: an empty piece is not the end', () => {
-    const { answer, wire } = answerOf()
+    const { answer, out, wire } = answerOf()
     answer.start(headOf())
     for (const piece of ['', 'a', '', '', 'b', '']) answer.write(Buffer.from(piece))
     answer.end()
+    out.flush()
     expect(wire.text.split('\r\n\r\n').slice(1).join('\r\n\r\n')).toBe('1\r\na\r\n1\r\nb\r\n0\r\n\r\n')
   })
 
   it('is an end where no piece came', () => {
-    const { answer, wire } = answerOf()
+    const { answer, out, wire } = answerOf()
     answer.start(headOf())
     answer.end()
+    out.flush()
     expect(wire.sent).toEqual(['HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'])
   })
 
   it.each([1, 15, 16, 16_384, 16_385, 100_000])('tells the size of a chunk of %i bytes', (size) => {
-    const { answer, wire } = answerOf()
+    const { answer, out, wire } = answerOf()
     const piece = Buffer.alloc(size, 0xe9)
     answer.start(headOf())
     answer.write(Buffer.from('x'))
     answer.write(piece)
     answer.end()
+    out.flush()
     const text = `1\r\nx\r\n${size.toString(16)}\r\n${piece.toString('latin1')}\r\n0\r\n\r\n`
     expect(wire.text.endsWith(`\r\n\r\n${text}`)).toBe(true)
   })
@@ -133,7 +143,7 @@ describe('the writes of an answer', () => {
     expect(wire.sent).toHaveLength(1)
   })
 
-  it('are one for a head that comes alone, within the same tick', async () => {
+  it('are one for a head that comes alone, within the same turn', async () => {
     const { answer, wire } = answerOf()
     answer.start(headOf(length))
     expect(wire.sent).toEqual([])
@@ -157,20 +167,21 @@ describe('the writes of an answer', () => {
   })
 
   it('are one for a large chunk, its size and its end', () => {
-    const { answer, wire } = answerOf()
+    const { answer, out, wire } = answerOf()
     answer.start(headOf())
+    out.flush()
     answer.write(Buffer.alloc(20_000, 'x'))
-    expect(wire.sent).toHaveLength(2)
-    expect(wire.sent[1]).toBe(`4e20\r\n${'x'.repeat(20_000)}\r\n`)
+    expect(wire.sent.slice(1)).toEqual([`4e20\r\n${'x'.repeat(20_000)}\r\n`])
   })
 
   it('keep bytes as they are', () => {
     const all = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte))
-    const { answer, wire } = answerOf()
+    const { answer, out, wire } = answerOf()
     answer.start(headOf(['Content-Length', '512', 'X', '\xe9']))
     answer.write(all)
     answer.write(all)
     answer.end()
+    out.flush()
     expect(wire.text).toContain('X: \xe9\r\n')
     expect(wire.text.endsWith(all.toString('latin1').repeat(2))).toBe(true)
   })
@@ -183,9 +194,9 @@ describe('the writes of an answer', () => {
       const wire = new Wire({ highWaterMark: 50 })
       wire._write = () => undefined
       wire._writev = () => undefined
-      const { answer } = answerOf({}, wire)
+      const { answer, out } = answerOf({}, wire)
       answer.start(headOf(fields))
-      answer.flush()
+      out.flush()
       expect(answer.write(Buffer.alloc(size))).toBe(false)
     }
   })
@@ -219,10 +230,11 @@ describe('a connection', () => {
   ])('of HTTP/%s with %j: it ends with the answer: %j', (httpVersion, fields, last) => {
     // Once as it comes, and again as one that repeats itself.
     for (let i = 0; i < 3; i++) {
-      const { answer, wire } = answerOf({ httpVersion, fields })
+      const { answer, out, wire } = answerOf({ httpVersion, fields })
       expect(answer.last).toBe(last)
       answer.start(headOf(length))
       answer.end()
+      out.flush()
       expect(/^Connection: (.*)\r$/m.exec(wire.text)?.[1]).toBe(
         last ? 'close' : httpVersion === '1.0' ? 'keep-alive' : undefined,
       )
@@ -235,8 +247,9 @@ describe('a whole answer of our own', () => {
   const reply = { status: 403, reason: 'No', fields: ['X-A', 'b'], body: '{"é":1}' }
 
   it('has its length in bytes', () => {
-    const { answer, wire } = answerOf()
+    const { answer, out, wire } = answerOf()
     answer.send(reply)
+    out.flush()
     expect(wire.sent).toEqual([
       `HTTP/1.1 403 No\r\nX-A: b\r\nContent-Length: 8\r\n\r\n${Buffer.from('{"é":1}').toString('latin1')}`,
     ])
@@ -244,15 +257,17 @@ describe('a whole answer of our own', () => {
   })
 
   it('has no body for HEAD', () => {
-    const { answer, wire } = answerOf({ method: 'HEAD' })
+    const { answer, out, wire } = answerOf({ method: 'HEAD' })
     answer.send(reply)
+    out.flush()
     expect(wire.text).toBe('HTTP/1.1 403 No\r\nX-A: b\r\nContent-Length: 8\r\n\r\n')
   })
 
   it('says that it is the last', () => {
-    const { answer, wire } = answerOf()
+    const { answer, out, wire } = answerOf()
     answer.last = true
     answer.send(reply)
+    out.flush()
     expect(wire.text).toContain('Content-Length: 8\r\nConnection: close\r\n\r\n')
   })
 })

@@ -63,6 +63,8 @@ export type CredentialKind<Spec> = {
   readonly endpoint?: (spec: Spec) => TokenEndpoint
   /** What a secret of this kind looks like; a line where nothing is said. */
   readonly secretShape?: SecretShape
+  /** For a kind whose secret is made of several: what of it goes on requests or proves them, and must not come back. */
+  readonly parts?: (spec: Spec, secret: Secret) => readonly Secret[]
   /** For a kind that presents it in the handshake with the origin, and nothing of it on the request. */
   readonly identity?: (spec: Spec, secret: Secret) => ClientIdentity
 }
@@ -102,6 +104,8 @@ export type Presentation = {
   readonly rewritesBody:
     | ((head: OutboundHead, secret: Secret, sent: readonly FoundPlaceholder[]) => BodyRewrite | null)
     | null
+  /** What must not come back of it; null: all of it. */
+  readonly parts: ((secret: Secret) => readonly Secret[]) | null
   /** What makes the token that is presented; null: the secret itself is. */
   readonly mint: ((world: MintWorld) => Mint) | null
   /** Where requests of the sandbox for tokens are answered by us; null: nowhere. */
@@ -120,7 +124,7 @@ export type AnyCredentialKind = {
 }
 
 export function sealKind<Spec>(kind: CredentialKind<Spec>): AnyCredentialKind {
-  const { identity, mint, needsBody, refuses, rewritesBody, swapsInBody, takes, secretShape = 'line' } = kind
+  const { identity, mint, needsBody, parts, refuses, rewritesBody, swapsInBody, takes, secretShape = 'line' } = kind
   const swaps = takes !== undefined
   return {
     kind: kind.kind,
@@ -147,6 +151,7 @@ export function sealKind<Spec>(kind: CredentialKind<Spec>): AnyCredentialKind {
             rewritesBody === undefined ? null : (head, secret, sent) => rewritesBody(spec, head, secret, sent),
           endpoint: kind.endpoint?.(spec) ?? null,
           identity: identity === undefined ? null : (secret) => identity(spec, secret),
+          parts: parts === undefined ? null : (secret) => parts(spec, secret),
           mint: mint === undefined ? null : (world) => mint(spec, world),
         },
       }

@@ -147,7 +147,7 @@ export function createEquip(book: CredentialBook): CredentialEquip {
       rewrite: presentation.rewritesBody?.(applied, secret, sent) ?? null,
       body: swapped(body, inBody, secret),
       used: [credential.name],
-      secrets: isOnRequest ? [secret] : [],
+      secrets: isOnRequest ? (presentation.parts?.(secret) ?? [secret]) : [],
       drops: stripped.drops,
     }
   }

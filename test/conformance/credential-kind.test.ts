@@ -34,6 +34,8 @@ const examples: Readonly<Record<string, KindExample>> = {
     bad: [
       ['no id', {}],
       ['an id that is none', { accessKeyId: 'akia' }],
+      ['an id beside the one in the secret', { accessKeyId: 'AKIAIOSFODNN7EXAMPLE', temporary: true }],
+      ['keys that are not temporary after all', { temporary: false }],
       ['a region with a slash', { accessKeyId: 'AKIAIOSFODNN7EXAMPLE', region: 'a/b' }],
       ['a service with a line break', { accessKeyId: 'AKIAIOSFODNN7EXAMPLE', service: 's3\n' }],
       ['the secret key written down', { accessKeyId: 'AKIAIOSFODNN7EXAMPLE', secretAccessKey: 'x' }],

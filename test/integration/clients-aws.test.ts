@@ -22,6 +22,21 @@ const account = {
 const bucket = createS3StandIn(account)
 const isSignedForTable = createSignatureCheck(account, 'dynamodb')
 
+const role = {
+  accessKeyId: 'ASIAROLEROLEROLEROLE',
+  secretAccessKey: 'role/secret+key/9876543210',
+  sessionToken: `FwoGZXIvYXdzE${'Ab3+/'.repeat(80)}==`,
+}
+const isSignedForRole = createSignatureCheck({ ...role, region: account.region }, 'dynamodb')
+
+/** For a role: says the token it was shown, where that and the signature are right. */
+async function roleTable(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const token = String(request.headers['x-amz-security-token'])
+  const isSigned = await isSignedForRole(request, await buffer(request))
+  response.writeHead(isSigned && token === role.sessionToken ? 200 : 403)
+  response.end(`your token is ${token}.`)
+}
+
 /** Of a table: says what it was sent, where the signature is right. */
 async function table(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const body = await buffer(request)
@@ -32,11 +47,13 @@ async function table(request: IncomingMessage, response: ServerResponse): Promis
 let site: Site
 let world: RealGateway
 beforeAll(async () => {
-  site = await startSite((request, response) =>
-    request.headers.host?.startsWith('table.') === true ? table(request, response) : bucket.handler(request, response),
-  )
+  site = await startSite((request, response) => {
+    const { host = '' } = request.headers
+    if (host.startsWith('role.')) return roleTable(request, response)
+    return host.startsWith('table.') ? table(request, response) : bucket.handler(request, response)
+  })
   world = await startRealGateway({
-    hosts: ['s3.test', 'table.test'],
+    hosts: ['s3.test', 'table.test', 'role.test'],
     limits: { judgedBodyBytesMax: 400_000 },
     originCa: site.ca.certificate,
     policies: {
@@ -56,6 +73,13 @@ beforeAll(async () => {
           methods: ['POST'],
           credential: 'aws',
         },
+        {
+          host: 'role.test',
+          addresses: ['127.0.0.0/8'],
+          ports: [site.httpsPort],
+          methods: ['POST'],
+          credential: 'role',
+        },
       ],
     },
     credentials: [
@@ -66,8 +90,28 @@ beforeAll(async () => {
         hosts: ['s3.test', 'table.test'],
         placeholder: { env: 'AWS_ACCESS_KEY_ID', like: 'AKIA{17}' },
       },
+      {
+        name: 'role',
+        kind: 'aws-sigv4',
+        temporary: true,
+        hosts: ['role.test'],
+        placeholder: { env: 'ROLE_ACCESS_KEY_ID', like: 'ASIA{17}' },
+      },
     ],
-    secrets: { aws: account.secretAccessKey },
+    secrets: {
+      aws: account.secretAccessKey,
+      role: JSON.stringify(
+        {
+          Version: 1,
+          AccessKeyId: role.accessKeyId,
+          SecretAccessKey: role.secretAccessKey,
+          SessionToken: role.sessionToken,
+          Expiration: new Date(Date.now() + 3_600_000).toISOString(),
+        },
+        null,
+        2,
+      ),
+    },
   })
 })
 afterAll(async () => {
@@ -217,4 +261,12 @@ it('a service that signs a body it says nothing of gets it whole, signed with ou
   const sent = [5, 0, 300_000, 300_000].map((size) => createHash('sha256').update('a'.repeat(size)).digest('hex'))
   expect(answers.slice(0, 4).map(({ said }) => said)).toEqual(sent)
   expect(outcomes).toEqual(['allow', 'allow', 'allow', 'allow', 'unsignable_request', 'unsignable_request'])
+})
+
+it('keys of a role are signed with, their token goes along, and neither comes back', async () => {
+  const asked = { url: `https://role.test:${site.httpsPort}/`, service: 'dynamodb', keyFrom: 'ROLE_ACCESS_KEY_ID' }
+  const { answers, outcomes } = await ask([{ ...asked, sizes: [100] }], { 'content-type': 'application/cbor' })
+  expect(outcomes).toEqual(['allow'])
+  expect(answers).toEqual([{ status: 200, said: expect.stringMatching(/^your token is .{10,}\.$/) as string }])
+  expect(answers[0]?.said).not.toContain(role.sessionToken.slice(0, 40))
 })

@@ -13,23 +13,36 @@ import { type OutboundHead, withField, withoutQueryParameters, withQueryParamete
 import type { RequestHead } from '../../net/request-head.ts'
 import { type AwsScope, parseAwsScope } from '../../policy/aws-scope.ts'
 import type { FoundPlaceholder } from '../../policy/find-placeholders.ts'
+import { type AwsKeys, awsKeysOf, mintAwsKeys } from '../aws-keys.ts'
 import { AwsChunks } from '../aws-chunks.ts'
 import { awsKey, awsSignature, sha256 } from '../aws-signature.ts'
 import { type CredentialKind, kindKeys, parseKeys } from '../credential-kind.ts'
-import type { Secret } from '../secret.ts'
+import { problem } from '../shape-problems.ts'
 
 const ScopeName = Type.String({ pattern: '^[a-z0-9-]{1,64}$', description: 'a name such as eu-central-1 or s3' })
 
 const schema = kindKeys({
-  accessKeyId: Type.String({
-    pattern: '^[A-Z0-9]{16,128}$',
-    description: 'the id of the access key, such as AKIAIOSFODNN7EXAMPLE; the secret is its secret key',
-  }),
+  accessKeyId: Type.Optional(
+    Type.String({
+      pattern: '^[A-Z0-9]{16,128}$',
+      description: 'the id of the access key, such as AKIAIOSFODNN7EXAMPLE; the secret is its secret key',
+    }),
+  ),
+  temporary: Type.Optional(
+    Type.Literal(true, { description: 'true: the secret is JSON with AccessKeyId, SecretAccessKey and SessionToken' }),
+  ),
   region: Type.Optional(ScopeName),
   service: Type.Optional(ScopeName),
 })
 
-type Spec = { readonly accessKeyId: string; readonly region: string | null; readonly service: string | null }
+type Spec = {
+  /** Null: the secret says it, and is for a while. */
+  readonly accessKeyId: string | null
+  readonly region: string | null
+  readonly service: string | null
+}
+
+const securityToken = 'x-amz-security-token'
 
 const unsigned = 'UNSIGNED-PAYLOAD'
 /** What `x-amz-content-sha256` says of a body that goes on as it is. */
@@ -44,27 +57,65 @@ export const awsSigv4: CredentialKind<Spec> = {
   kind: 'aws-sigv4',
   schema,
   parse: (raw) => {
-    const parsed = parseKeys(schema, raw)
+    const parsed = parseKeys(schema, raw, ({ accessKeyId, temporary }) =>
+      (accessKeyId === undefined) === (temporary === undefined)
+        ? [
+            problem(
+              ['accessKeyId'],
+              'whose the secret is must be said once',
+              'write either "accessKeyId:" or "temporary: true"',
+            ),
+          ]
+        : [],
+    )
     if (parsed.kind === 'problems') return parsed
-    const { accessKeyId, region = null, service = null } = parsed.spec
+    const { accessKeyId = null, region = null, service = null } = parsed.spec
     return { kind: 'parsed', spec: { accessKeyId, region, service } }
   },
-  owns: () => ({ fields: ['authorization'], parameters: ['x-amz-credential', 'x-amz-signature'] }),
-  takes: (_spec, { place, name, spelling }) =>
-    spelling?.form === 'aws' && name.toLowerCase() === (place === 'field' ? 'authorization' : 'x-amz-credential'),
+  secretShape: 'lines',
+  mint: (spec, world) => (secret) => Promise.resolve(mintAwsKeys(secret, spec.accessKeyId === null, world.epochMs())),
+  parts: ({ accessKeyId }, secret) => {
+    const keys = awsKeysOf(secret, accessKeyId)
+    if (keys === null) return [secret]
+    return keys.sessionToken === null ? [keys.secretKey] : [keys.secretKey, keys.sessionToken]
+  },
+  owns: () => ({
+    fields: ['authorization', securityToken],
+    parameters: ['x-amz-credential', 'x-amz-signature', securityToken],
+  }),
+  takes: (_spec, { place, name, spelling }) => {
+    const lower = name.toLowerCase()
+    // Of a client that was given a session token of its own: ours takes its place, if there is one.
+    if (spelling?.form === 'plain') return spelling.scheme === null && place !== 'target' && lower === securityToken
+    return spelling?.form === 'aws' && lower === (place === 'field' ? 'authorization' : 'x-amz-credential')
+  },
   refuses: (_spec, head, sent) => {
-    const [first, second] = sent
-    if (first === undefined) return null
+    const [first, second] = signaturesIn(sent)
+    if (first === undefined) return 'without a signature'
     return second === undefined ? refuseSigning(head, first) : 'signed more than once'
   },
-  needsBody: (spec, head, [first]) =>
-    first !== undefined &&
-    !isS3(spec, first) &&
-    hashOf(head.fields) === null &&
-    (head.body.kind === 'chunked' || (head.body.kind === 'length' && head.body.length > 0)),
-  apply: (head, spec, secret, sent, body) =>
-    sent.reduce((before, one) => sign(before, spec, secret, one, body ?? nothing), head),
-  rewritesBody: (spec, head, secret, [first]) => (first === undefined ? null : chunksOf(head, spec, secret, first)),
+  needsBody: (spec, head, sent) => {
+    const [first] = signaturesIn(sent)
+    return (
+      first !== undefined &&
+      !isS3(spec, first) &&
+      hashOf(head.fields) === null &&
+      (head.body.kind === 'chunked' || (head.body.kind === 'length' && head.body.length > 0))
+    )
+  },
+  apply: (head, spec, secret, sent, body) => {
+    const keys = awsKeysOf(secret, spec.accessKeyId)
+    if (keys === null) return head
+    return signaturesIn(sent).reduce((before, one) => sign(before, spec, keys, one, body ?? nothing), head)
+  },
+  rewritesBody: (spec, head, secret, sent) => {
+    const [keys, [first]] = [awsKeysOf(secret, spec.accessKeyId), signaturesIn(sent)]
+    return first === undefined || keys === null ? null : chunksOf(head, spec, keys, first)
+  },
+}
+
+function signaturesIn(sent: readonly FoundPlaceholder[]): readonly FoundPlaceholder[] {
+  return sent.filter(({ spelling }) => spelling?.form === 'aws')
 }
 
 const nothing = Buffer.alloc(0)
@@ -112,20 +163,29 @@ function presigned({ query }: Pick<RequestHead, 'query'>, name: string): string[
   return new URLSearchParams(query ?? '').getAll(name)
 }
 
-function sign(head: OutboundHead, spec: Spec, secret: Secret, sent: FoundPlaceholder, body: Buffer): OutboundHead {
+function sign(head: OutboundHead, spec: Spec, keys: AwsKeys, sent: FoundPlaceholder, body: Buffer): OutboundHead {
   const scope = parseAwsScope(sent.spelling?.text ?? '')
   if (scope === null) return head
   const region = spec.region ?? scope.region
   const service = spec.service ?? scope.service
   const payloadHash = hashOf(head.fields) ?? (service === 's3' ? unsigned : sha256(body))
   const credential = (time: string): string =>
-    `${spec.accessKeyId}/${time.slice(0, 8)}/${region}/${service}/aws4_request`
+    `${keys.accessKeyId}/${time.slice(0, 8)}/${region}/${service}/aws4_request`
   const signature = (signed: OutboundHead, time: string, names: readonly string[]): string =>
-    awsSignature(signed, { secretKey: secret.reveal(), time, region, service, signedHeaders: names, payloadHash })
-  if (sent.place === 'parameter') return signQuery(head, credential, signature)
+    awsSignature(signed, {
+      secretKey: keys.secretKey.reveal(),
+      time,
+      region,
+      service,
+      signedHeaders: names,
+      payloadHash,
+    })
+  if (sent.place === 'parameter') return signQuery(head, keys, credential, signature)
   const time = fieldValue(head.fields, 'x-amz-date') ?? `${scope.date}T000000Z`
   const dated = withField(head, 'X-Amz-Date', time)
-  const ready = service === 's3' ? withField(dated, 'X-Amz-Content-Sha256', payloadHash) : dated
+  const hashed = service === 's3' ? withField(dated, 'X-Amz-Content-Sha256', payloadHash) : dated
+  const token = keys.sessionToken
+  const ready = token === null ? hashed : withField(hashed, 'X-Amz-Security-Token', token.reveal())
   const names = signedNames(ready, scope)
   const parts = [`Credential=${credential(time)}`, `SignedHeaders=${names.join(';')}`]
   const authorization = [...parts, `Signature=${signature(ready, time, names)}`].join(', ')
@@ -135,23 +195,30 @@ function sign(head: OutboundHead, spec: Spec, secret: Secret, sent: FoundPlaceho
 type Signer = (head: OutboundHead, time: string, names: readonly string[]) => string
 
 /** The date, the time it holds and the algorithm are in the query already. */
-function signQuery(head: OutboundHead, credential: (time: string) => string, signature: Signer) {
+function signQuery(
+  head: OutboundHead,
+  { sessionToken }: AwsKeys,
+  credential: (time: string) => string,
+  signature: Signer,
+): OutboundHead {
   const query = head.target.slice(head.target.indexOf('?') + 1)
   const time = presigned({ query }, 'X-Amz-Date')[0] ?? ''
   const names = signedNames(head, null)
   const bare = withoutQueryParameters(head, (name) => name.toLowerCase() === 'x-amz-signature')
   const scoped = withQueryParameter(bare, 'X-Amz-Credential', credential(time))
-  const ready = withQueryParameter(scoped, 'X-Amz-SignedHeaders', names.join(';'))
+  const token = sessionToken?.reveal() ?? null
+  const full = token === null ? scoped : withQueryParameter(scoped, 'X-Amz-Security-Token', token)
+  const ready = withQueryParameter(full, 'X-Amz-SignedHeaders', names.join(';'))
   return withQueryParameter(ready, 'X-Amz-Signature', signature(ready, time, names))
 }
 
 /** Of the head as it was signed: the chain of the chunks begins with its signature. */
-function chunksOf(head: OutboundHead, spec: Spec, secret: Secret, sent: FoundPlaceholder): AwsChunks | null {
+function chunksOf(head: OutboundHead, spec: Spec, keys: AwsKeys, sent: FoundPlaceholder): AwsChunks | null {
   const hash = hashOf(head.fields)
   const scope = parseAwsScope(sent.spelling?.text ?? '')
   if (scope === null || (hash !== signedChunks && hash !== signedTrailers)) return null
   const key = awsKey({
-    secretKey: secret.reveal(),
+    secretKey: keys.secretKey.reveal(),
     time: fieldValue(head.fields, 'x-amz-date') ?? '',
     region: spec.region ?? scope.region,
     service: spec.service ?? scope.service,

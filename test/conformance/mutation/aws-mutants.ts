@@ -14,6 +14,11 @@ const kind = (row: Row): Mutant => ({
   corpus: ['unit/credentials/aws-sigv4.test.ts'],
   ...row,
 })
+const keys = (row: Row): Mutant => ({
+  file: 'credentials/aws-keys.ts',
+  corpus: ['unit/credentials/aws-keys.test.ts'],
+  ...row,
+})
 const rewritten = (row: Row): Mutant => ({
   file: 'exchange/rewritten-body.ts',
   corpus: ['unit/exchange/rewritten-body.test.ts'],
@@ -59,6 +64,20 @@ export const awsMutants: readonly Mutant[] = [
     to: 'this.#before = awsChunkSignature(this.#upload.key, this.#upload.seed, chunk',
   }),
 
+  keys({ without: 'the end of a role', from: 'if (lifetimeMs <= 0)', to: 'if (lifetimeMs < -1)' }),
+  keys({ without: 'ends that are times', from: 'if (Number.isNaN(lifetimeMs))', to: "if (text === '')" }),
+  keys({
+    without: 'session tokens that are none',
+    from: "if (sessionToken === null && (fields.get('sessionToken') ?? null) !== null) return null",
+    to: '',
+  }),
+  keys({ without: 'one object for each secret', from: 'known.set(secret, keys)', to: '' }),
+  keys({
+    without: 'keys that stay',
+    from: '/^[!-~]+$/.test(text)',
+    to: "text !== ''",
+  }),
+
   kind({ without: 'the length of all chunks', from: '!decodedLength.test(lengths[0]', to: "'' === (lengths[0]" }),
   kind({ without: 'one length', from: 'lengths.length !== 1', to: 'lengths.length === 0' }),
   kind({
@@ -69,6 +88,13 @@ export const awsMutants: readonly Mutant[] = [
   kind({ without: 'x-amz-trailer', from: 'trailersOf(head.fields).length === 0', to: "head.method === ''" }),
   kind({ without: 'other payloads', from: 'hash === undefined || plainPayload.test(hash)', to: "hash !== ''" }),
   kind({ without: 'one hash', from: 'if (hashes.length > 1)', to: 'if (hashes.length > 9)' }),
+  kind({ without: 'the token on the request', from: 'token === null ? hashed :', to: 'token !== null ? hashed :' }),
+  kind({ without: 'the token beside a scope', from: 'token === null ? scoped :', to: 'token !== null ? scoped :' }),
+  kind({
+    without: 'tokens that stand alone',
+    from: "if (first === undefined) return 'without a signature'",
+    to: 'if (first === undefined) return null',
+  }),
   kind({ without: 'the need of the body', from: '!isS3(spec, first) &&', to: "spec.region === '' &&" }),
   kind({ without: 'the hash of the body', from: 'unsigned : sha256(body)', to: 'unsigned : sha256(nothing)' }),
 
@@ -81,6 +107,11 @@ export const awsMutants: readonly Mutant[] = [
   rewritten({ without: 'the end', from: 'this.#settle(this.#rewrite.end(), done)', to: 'done()' }),
   rewritten({ without: 'the end of what is here', from: ' ?? rewrite.end()', to: '' }),
 
+  walk('credentials/equip.ts', {
+    without: 'the parts of a secret',
+    from: 'presentation.parts?.(secret) ?? [secret]',
+    to: '[secret]',
+  }),
   walk('exchange/deliver.ts', {
     without: 'the outcome of a body that breaks',
     from: "(forwarded.end.kind === 'completed' ? null : rewritten?.problem()) ?? ",

@@ -180,7 +180,7 @@ export const redactMutants: readonly Mutant[] = [
   }),
   equip({
     without: 'the secret to look for',
-    from: 'secrets: isOnRequest ? [secret] : [],',
+    from: 'secrets: isOnRequest ? (presentation.parts?.(secret) ?? [secret]) : [],',
     to: 'secrets: [],',
   }),
   equip({

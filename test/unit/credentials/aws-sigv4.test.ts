@@ -165,6 +165,65 @@ describe('the signature', () => {
     expect(authorization(signed)).toContain('ff11897932ad3f4e8b18135d722051e5ac45fc38421b1da7b9d196a0fe09473a')
   })
 
+  const temporary = JSON.stringify({
+    accessKeyId,
+    secretAccessKey: secretKey().reveal(),
+    sessionToken: 'token/of+a=role.0123',
+  })
+
+  test('of a role goes with its token, signed, whatever token the client had', () => {
+    const role = parseSecret(temporary, { unsafeShortSecret: false })
+    if (typeof role === 'string') return expect.fail(role)
+    for (const more of [[], ['X-Amz-Security-Token', placeholder]]) {
+      const fields = [...hashed, ...more, 'Authorization', clientSigned('host')]
+      const head = requestHead(fields, '', bucket)
+      const aws = presentation({ accessKeyId: undefined, temporary: true })
+      const sent = findPlaceholders(head, placeholders)
+      expect(sent.every((one) => aws.takes(one))).toBe(true)
+      expect(aws.refuses(head, sent)).toBeNull()
+      expect(findForeignCredential(head, placeholder)).toBeNull()
+      const signed = aws.apply(
+        outboundHead(
+          head,
+          forwardedFields(hashed, () => false),
+        ),
+        role,
+        sent,
+      )
+      expect(signed.fields).toContain('token/of+a=role.0123')
+      expect(authorization(signed)).toContain(
+        `Credential=${accessKeyId}/20130524/us-east-1/s3/aws4_request, SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-security-token,`,
+      )
+      expect(aws.parts?.(role).map((one) => one.reveal())).toEqual([secretKey().reveal(), 'token/of+a=role.0123'])
+      expect(aws.parts?.(role)[0]).toBe(aws.parts?.(role)[0])
+    }
+  })
+
+  test('of a role in a presigned URL has its token beside it', () => {
+    const role = parseSecret(temporary, { unsafeShortSecret: false })
+    if (typeof role === 'string') return expect.fail(role)
+    const scope = encodeURIComponent(`${placeholder}/20130524/us-east-1/s3/aws4_request`)
+    const head = requestHead([], `X-Amz-Credential=${scope}&X-Amz-Date=${time}&X-Amz-Expires=60`, bucket)
+    const aws = presentation({ accessKeyId: undefined, temporary: true })
+    const sent = findPlaceholders(head, placeholders)
+    const signed = aws.apply(
+      outboundHead(
+        head,
+        forwardedFields([], () => false),
+      ),
+      role,
+      sent,
+    )
+    expect(new URLSearchParams(signed.target.split('?')[1]).get('X-Amz-Security-Token')).toBe('token/of+a=role.0123')
+  })
+
+  test('is not made of a token alone', () => {
+    const head = requestHead(['X-Amz-Security-Token', placeholder], '', bucket)
+    expect(presentation().refuses(head, findPlaceholders(head, placeholders))).toBe('without a signature')
+    const bearer = requestHead(['X-Amz-Security-Token', `Bearer ${placeholder}`], '', bucket)
+    expect(findPlaceholders(bearer, placeholders).map((one) => presentation().takes(one))).toEqual([false])
+  })
+
   test('of an S3 body that nobody hashed says that it is not signed', () => {
     const signed = sign([...dated, 'Authorization', clientSigned('host')], '', {}, { kind: 'length', length: 5 })
     expect(signed).toMatchObject({ fields: expect.arrayContaining(['UNSIGNED-PAYLOAD']) as [] })

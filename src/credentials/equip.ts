@@ -128,17 +128,18 @@ export function createEquip(book: CredentialBook): CredentialEquip {
   }
   const apply = (
     credential: Credential,
-    { body, head, rule, ranges, set }: RequestPermit,
+    permit: RequestPermit,
     { sent, inBody, held }: Found,
     secret: Secret | null,
   ): Deny | Equipped => {
+    const { body, head, rule, set } = permit
     if (secret === null)
       return deny('secret_unavailable', `the secret of ${credential.name} cannot be had`, rule?.id ?? null)
     const identity = credential.presentation.identity?.(secret) ?? null
     // A key that only signs the handshake is not on the request, so no answer can hold it.
     const isOnRequest = identity === null
     const { presentation } = credential
-    const stripped = stripFor(credential, isOnRequest ? (ranges ? 'parts' : 'whole') : 'any')(head)
+    const stripped = stripFor(credential, answerFor(permit, isOnRequest))(head)
     const applied = presentation.apply(withSet(stripped.head, set), secret, sent, held)
     return {
       kind: 'equipped',
@@ -174,7 +175,7 @@ export function createEquip(book: CredentialBook): CredentialEquip {
       refuseUnasked(credential, permit.head, { sent, own, inBody: inBody.length > 0 }, rule)
     if (refused !== null) return refused
     if (credential.presentation.swaps && sent.length === 0 && inBody.length === 0)
-      return bareOf(stripFor(credential, 'any'), permit)
+      return bareOf(stripFor(credential, answerFor(permit, false)), permit)
     const found = { sent, inBody, held: held ?? permit.body?.bytes ?? null }
     if (found.held === null && credential.presentation.needsBody?.(permit.head, sent) === true) return bodyWanted
     const secret = book.secretOf(credential.name)
@@ -182,6 +183,12 @@ export function createEquip(book: CredentialBook): CredentialEquip {
       ? secret.then((value) => apply(credential, permit, found, value))
       : apply(credential, permit, found, secret)
   }
+}
+
+/** Sealed cookies are opened later (`sealed-cookies.ts`), and looked for in the answer like anything that was put on. */
+function answerFor({ cookies, ranges }: RequestPermit, isOnRequest: boolean): AnswerRules {
+  if (!isOnRequest && cookies === 'strip') return 'any'
+  return ranges ? 'parts' : 'whole'
 }
 
 /** Answered by us, so nothing is put on, and nothing of it leaves. */

@@ -9,6 +9,7 @@ import type { Equipped } from '../credentials/equip.ts'
 import type { TokenRequest } from '../credentials/token-endpoint.ts'
 import { headBytes, type OutboundHead } from '../net/outbound-head.ts'
 import { decideAddress } from '../policy/decide-address.ts'
+import type { CookieRule } from '../net/response-head.ts'
 import { type Handshake, parseHandshake, switchProblem, withHandshake } from '../net/websocket-handshake.ts'
 import type { RequestPermit } from '../policy/decide-request.ts'
 import { deny } from '../policy/decision.ts'
@@ -18,6 +19,7 @@ import type { Forwarded, ForwardRequest } from '../upstream/forward.ts'
 import { forwardNegotiated } from '../upstream/negotiate.ts'
 import type { OriginPool } from '../upstream/origin-pools.ts'
 import { answerToken } from './answer-token.ts'
+import { cookieRule, openJar } from './cookie-jar.ts'
 import type { Exchange } from './exchange.ts'
 import type { Facts } from './facts.ts'
 import { equipWithBody, type NotEquipped } from './equip-with-body.ts'
@@ -84,10 +86,13 @@ function dispatch(
       identity: equipped.identity,
     }
     const pool = rooms.poolsOf(live).poolFor(key)
-    if (handshake === null) return send(rooms, exchange, live, permit, equipped, pool, null)
+    const jar = permit.cookies === 'jar' ? openJar(rooms, session, permit) : null
+    const whole = jar?.fill(equipped) ?? equipped
+    const cookies = jar?.rule ?? cookieRule(permit)
+    if (handshake === null) return send(rooms, exchange, live, permit, whole, cookies, pool, null)
     const offer = offerOf(handshake, permit, equipped.used.length > 0)
-    const asked = { ...equipped, head: withHandshake(equipped.head, offer) }
-    return send(rooms, exchange, live, permit, asked, pool, offer)
+    const asked = { ...whole, head: withHandshake(whole.head, offer) }
+    return send(rooms, exchange, live, permit, asked, cookies, pool, offer)
   })
 }
 
@@ -111,6 +116,7 @@ function send(
   live: LiveSession,
   permit: RequestPermit,
   { body: swapped, head, rewrite, secrets }: Pick<Equipped, 'body' | 'head' | 'rewrite' | 'secrets'>,
+  cookies: CookieRule,
   pool: OriginPool,
   handshake: Handshake | null,
 ): Promise<Outcome> {
@@ -142,7 +148,7 @@ function send(
       body: rewritten === null ? opened : rewritten.body,
       writer: redacting ?? exchange,
       relayed: rooms.relayed,
-      cookies: permit.credential !== null || permit.foreignCredentials !== 'allow' ? 'strip' : 'pass',
+      cookies,
       upgrade:
         handshake === null
           ? null

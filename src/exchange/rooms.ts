@@ -1,6 +1,7 @@
 /** The rooms of the walk as function types: what `gateway.ts` hands in, and all that the walk can do to the world. */
 
 import type { AsksForToken, CredentialEquip } from '../credentials/equip.ts'
+import type { SealedCookies } from '../credentials/sealed-cookies.ts'
 import type { OwnEndpoint } from '../policy/decide-address.ts'
 import type { Decision } from '../policy/decision.ts'
 import type { Proof } from '../sessions/identify.ts'
@@ -36,6 +37,7 @@ export type Rooms = {
   /** 6 Equip. */
   readonly equip: CredentialEquip
   readonly asksForToken: AsksForToken
+  readonly cookies: SealedCookies
   /** Told of a credential that an origin answered 401 to. */
   readonly credentialRefused: (name: string) => void
   /** 7 Deliver. */

@@ -149,6 +149,7 @@ function grantFor({ authority: { host, port }, addresses }: HttpsPlace) {
         credential: null,
         foreignCredentials: null,
         ranges: false,
+        cookies: 'strip',
       },
     ],
     limits: {

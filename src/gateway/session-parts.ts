@@ -8,6 +8,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Config } from '../config/config-schema.ts'
 import { CredentialBook } from '../credentials/credential-book.ts'
+import { createSealedCookies, type SealedCookies } from '../credentials/sealed-cookies.ts'
 import type { OwnNetwork } from '../credentials/own-request.ts'
 import { Policy, type Grant } from '../policy/policy.ts'
 import type { PolicyBook } from '../policy/policy-book.ts'
@@ -21,6 +22,7 @@ export type GatewaySessions = {
   readonly book: SessionBook
   readonly policies: PolicyBook
   readonly credentials: CredentialBook
+  readonly cookies: SealedCookies
   /** What fills each credential name of the policy when nobody says otherwise: the configured one of the same name. */
   readonly fillingFor: (policy: Policy) => Record<string, string>
   /** Names of the policies that sessions are made of. */
@@ -72,6 +74,7 @@ export async function openSessions(
     book,
     policies,
     credentials,
+    cookies: createSealedCookies(deriveKey(stateKey, 'cookies')),
     fillingFor,
     policiesInUse: () =>
       new Set(book.list().flatMap(({ stored }) => ('name' in stored.policy ? [stored.policy.name] : []))),

@@ -135,6 +135,7 @@ function furnish({ config, world, sessions, leaves, loops, tunnels, streams }: W
     }),
     equip: createEquip(sessions.credentials),
     asksForToken: createAsksForToken(sessions.credentials),
+    cookies: sessions.cookies,
     credentialRefused: (name) => sessions.credentials.refused(name),
     resolve: createResolverOf(config),
     isOwn: createOwnEndpoints(() => furniture.own),

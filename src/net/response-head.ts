@@ -25,16 +25,18 @@ export type ResponseHead = {
   readonly ended?: true
 }
 
+/** Whether Set-Cookie may pass, or what goes in place of its value; null: nothing. */
+export type CookieRule = 'pass' | 'strip' | ((value: string) => string | null)
+
 /**
- * Fields as raw bytes, in pairs. `cookies` says whether Set-Cookie may pass: on a pinned host a cookie won with our
- * secret is itself a credential. Null when the status is none that a client could be sent, or the body is coded for the
+ * Fields as raw bytes, in pairs. `cookies`: on a pinned host a cookie won with our secret is itself a credential. Null when the status is none that a client could be sent, or the body is coded for the
  * transfer in a way that nobody asked for (RFC 9112 §6.1): what follows is not what it says.
  */
 export function parseResponseHead(
   status: number,
   reason: string,
   raw: readonly (Buffer | string)[],
-  cookies: 'pass' | 'strip',
+  cookies: CookieRule,
 ): ResponseHead | null {
   if (!Number.isInteger(status) || status < 200 || status > 999) return null
   return readHead(status, reason, raw, cookies)
@@ -45,7 +47,7 @@ export function parseInterimHead(
   status: number,
   reason: string,
   raw: readonly (Buffer | string)[],
-  cookies: 'pass' | 'strip',
+  cookies: CookieRule,
 ): ResponseHead | null {
   if (!Number.isInteger(status) || status < 100 || status > 199) return null
   const head = readHead(status, reason, raw, cookies)
@@ -56,7 +58,7 @@ function readHead(
   status: number,
   reason: string,
   raw: readonly (Buffer | string)[],
-  cookies: 'pass' | 'strip',
+  cookies: CookieRule,
 ): ResponseHead | null {
   const fields: string[] = []
   let nominated: readonly string[] = []
@@ -69,7 +71,11 @@ function readHead(
     if (lower === 'transfer-encoding' && value.trim().toLowerCase() !== 'chunked') return null
     if (lower === 'connection') nominated = [...nominated, ...listTokens(value)]
     if (isHopByHop(lower) || neverReturned.has(lower) || lower.startsWith('x-egress-')) continue
-    if (cookies === 'strip' && (lower === 'set-cookie' || lower === 'set-cookie2')) continue
+    if (cookies !== 'pass' && (lower === 'set-cookie' || lower === 'set-cookie2')) {
+      const instead = cookies === 'strip' || lower === 'set-cookie2' ? null : cookies(value)
+      if (instead !== null) fields.push(name, instead)
+      continue
+    }
     fields.push(name, value)
   }
   return {
@@ -92,7 +98,7 @@ const notTrailing =
   /^(?::.*|age|authorization|cache-control|content-.*|cookie2?|date|expires|host|location|retry-after|set-cookie2?|te|vary|warning|www-authenticate)$/
 
 /** What of an origin's trailers may reach the client. */
-export function parseTrailers(raw: readonly (Buffer | string)[], cookies: 'pass' | 'strip'): readonly string[] {
+export function parseTrailers(raw: readonly (Buffer | string)[], cookies: CookieRule): readonly string[] {
   const fields = parseResponseHead(200, '', raw, cookies)?.fields ?? []
   const kept: string[] = []
   for (let i = 0; i < fields.length; i += 2) {

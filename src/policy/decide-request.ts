@@ -15,7 +15,7 @@ import { findPlaceholders } from './find-placeholders.ts'
 import { findForeignInBody, unreadable } from './foreign-body.ts'
 import { findForeignCredential } from './foreign-credential.ts'
 import { readingsOf } from './path-pattern.ts'
-import type { ForeignCredentials, Grant, Rule } from './policy.ts'
+import type { CookieChoice, ForeignCredentials, Grant, Rule } from './policy.ts'
 import { matchesBody, matchesMethod, matchesRule } from './rule-match.ts'
 
 /** What has to be known of a request's body before it may go on. */
@@ -37,6 +37,7 @@ class RequestPermit {
   readonly foreignCredentials: ForeignCredentials
   /** Whether the answer to a request with a credential may be a part (decision 35). */
   readonly ranges: boolean
+  readonly cookies: CookieChoice
   readonly set: readonly SetField[]
   /** Every list must hold every answer. Empty: public addresses only. */
   readonly addresses: readonly (readonly Cidr[])[]
@@ -51,6 +52,7 @@ class RequestPermit {
     this.credential = fields.credential
     this.foreignCredentials = fields.foreignCredentials
     this.ranges = fields.ranges
+    this.cookies = fields.cookies
     this.set = fields.set
     this.addresses = fields.addresses
     this.wouldDeny = fields.wouldDeny
@@ -113,7 +115,7 @@ function conclude(asked: Asked, body: BodyReading | null): Decision<RequestPermi
     if (grant.mode === 'enforce') return refusal
     // Nothing is injected for what no rule allows, and a pinned host still takes no foreign account.
     const foreign = permit.pinned ? 'deny' : 'allow'
-    const nothing = { rule: null, credential: null, ranges: false, addresses: [] }
+    const nothing = { rule: null, credential: null, ranges: false, cookies: 'strip', addresses: [] } as const
     return finish({ ...common, ...nothing, foreign, wouldDeny: refusal })
   }
 
@@ -127,7 +129,9 @@ function conclude(asked: Asked, body: BodyReading | null): Decision<RequestPermi
   const addresses = allows.flatMap((one) => (one.addresses === null ? [] : [one.addresses]))
   const foreign = strictest(allows, permit.pinned)
   const ranges = allows.every((one) => one.credential === null || one.ranges)
-  return finish({ ...common, rule, credential, foreign, ranges, addresses, wouldDeny: null })
+  const hasJar = credential !== null && allows.every((one) => one.credential === null || one.cookies === 'jar')
+  const cookies = hasJar ? 'jar' : 'strip'
+  return finish({ ...common, rule, credential, foreign, ranges, cookies, addresses, wouldDeny: null })
 }
 
 function mayHaveBody({ body }: RequestHead): boolean {
@@ -170,6 +174,7 @@ type Found = {
   readonly credential: string | null
   readonly foreign: ForeignCredentials
   readonly ranges: boolean
+  readonly cookies: CookieChoice
   readonly set: readonly SetField[]
   readonly addresses: readonly (readonly Cidr[])[]
   readonly wouldDeny: Deny | null
@@ -200,6 +205,7 @@ function finish(found: Found): Decision<RequestPermit> {
       credential,
       foreignCredentials: foreign,
       ranges: found.ranges,
+      cookies: found.cookies,
       set: found.set,
       addresses: found.addresses,
       wouldDeny: found.wouldDeny,

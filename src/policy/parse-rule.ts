@@ -48,6 +48,7 @@ export function parseRule(raw: RawRule, id: string, path: Path, issues: IssueLis
     credential,
     foreignCredentials: parseForeign(raw['foreignCredentials']),
     ranges: raw['ranges'] === true,
+    cookies: raw['cookies'] === 'jar' ? 'jar' : 'strip',
   }
   checkTogether(raw, rule, path, issues)
   return rule
@@ -191,6 +192,7 @@ function checkTogether(raw: RawRule, rule: Rule, path: Path, issues: IssueList):
     const says = rule.action === 'deny' ? 'a deny rule allows nothing' : 'a set rule allows nothing'
     for (const key of [
       'addresses',
+      'cookies',
       'credential',
       'foreignCredentials',
       'ranges',
@@ -203,6 +205,12 @@ function checkTogether(raw: RawRule, rule: Rule, path: Path, issues: IssueList):
   }
   if (rule.action === 'allow' && rule.ranges && rule.credential === null)
     issues.add([...path, 'ranges'], 'means something beside a credential only', 'drop the line: ranges pass anyway')
+  if (rule.action === 'allow' && raw['cookies'] !== undefined && rule.credential === null)
+    issues.add(
+      [...path, 'cookies'],
+      'means something beside a credential only',
+      'drop the line; without a credential "foreignCredentials" says whether cookies pass',
+    )
   if (rule.action === 'deny' && raw['set'] !== undefined)
     issues.add([...path, 'set'], 'a deny rule allows nothing, so it cannot say how', 'drop the line')
   if (rule.action === 'set' && raw['set'] === undefined)

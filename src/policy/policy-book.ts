@@ -184,10 +184,15 @@ function ruleText(rule: Rule): string {
     rule.methods && [...rule.methods],
     rule.paths?.map(({ text }) => text),
     rule.query && [...rule.query],
+    rule.headers?.map(({ name, values }) => [name, values.map(({ text }) => text)]),
+    rule.body?.map(({ text, values }) => [text, values.map((value) => value.text)]),
+    rule.set && [...rule.set],
+    rule.unsafeUncheckedBody,
     rule.addresses?.map(({ text }) => text),
     rule.tls,
     rule.credential,
     rule.foreignCredentials,
     rule.ranges,
+    rule.cookies,
   ])
 }

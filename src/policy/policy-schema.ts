@@ -92,6 +92,12 @@ const PolicyRule = Type.Object(
         description: 'Default: false, an answer to a request with a credential comes whole. For storage hosts.',
       }),
     ),
+    cookies: Type.Optional(
+      Type.Enum(['jar', 'strip'], {
+        description:
+          'Beside a credential. Default: strip. jar: cookies that the origin set in this session go back to it.',
+      }),
+    ),
     unsafeUncheckedBody: Type.Optional(
       Type.Boolean({ description: 'Bodies are not looked through for credentials, and may be as large as they like.' }),
     ),

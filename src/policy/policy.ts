@@ -14,6 +14,7 @@ import type { ValuePattern } from './value-pattern.ts'
 
 export type Mode = 'audit' | 'enforce'
 export type ForeignCredentials = 'allow' | 'deny' | 'strip'
+export type CookieChoice = 'jar' | 'strip'
 export type TlsChoice = 'auto' | 'intercept' | 'tunnel'
 
 /** A condition on a header field: the name in lower case, and what its value may be. */
@@ -44,6 +45,8 @@ export type Rule = {
   readonly foreignCredentials: ForeignCredentials | null
   /** Whether answers may come in parts, though what is put on the request is then looked for in each part alone. */
   readonly ranges: boolean
+  /** `jar`: cookies that the origin set in this session, for this credential, go back to it; all others stay behind. */
+  readonly cookies: CookieChoice
 }
 
 /** Section 7 of the product page; null: the default of the gateway. Bytes, milliseconds, counts. */

@@ -9,7 +9,13 @@ import type { Duplex, Readable } from 'node:stream'
 import { type Dispatcher, errors } from 'undici'
 import type { Fields } from '../net/fields.ts'
 import type { OutboundHead } from '../net/outbound-head.ts'
-import { parseInterimHead, parseResponseHead, parseTrailers, type ResponseHead } from '../net/response-head.ts'
+import {
+  type CookieRule,
+  parseInterimHead,
+  parseResponseHead,
+  parseTrailers,
+  type ResponseHead,
+} from '../net/response-head.ts'
 import { type Failure, FailureError, failure, failureOf } from './failure.ts'
 import type { OriginPool, OriginSocket } from './origin-pools.ts'
 
@@ -58,7 +64,7 @@ export type ForwardRequest = {
   /** Whole where all of it is here already; null when there is none. */
   readonly body: Buffer | Readable | null
   readonly writer: ResponseWriter
-  readonly cookies: 'pass' | 'strip'
+  readonly cookies: CookieRule
   readonly upgrade: Upgrade | null
   /** Told of the bytes of each read. */
   readonly relayed: (bytes: number) => void

@@ -36,6 +36,7 @@ export function grantWith(changes: Partial<Rule>, placeholders: ReadonlyMap<stri
     credential: null,
     foreignCredentials: null,
     ranges: false,
+    cookies: 'strip',
     ...changes,
   }
   const limits = {

@@ -42,11 +42,39 @@ const mtls = (row: Row): Mutant => ({
   ...row,
 })
 
+const cookies = (row: Row): Mutant => ({
+  file: 'credentials/sealed-cookies.ts',
+  corpus: ['unit/credentials/sealed-cookies.test.ts'],
+  ...row,
+})
+
 export const credentialMutants: readonly Mutant[] = [
   kept({ without: 'the end of a value', from: 'now() < held.until', to: 'now() >= 0' }),
   kept({ without: 'one fetch at a time', from: 'waiting ??= renew()', to: 'waiting = renew()' }),
   kept({ without: 'the pause after a refusal', from: '|| now() - refusedAt < refusalMs', to: '' }),
   kept({ without: 'closing', from: 'if (closed) return\n    held', to: 'held' }),
+
+  cookies({
+    without: 'the session of a cookie',
+    from: '[session, credential, host, name]',
+    to: '[credential, host, name]',
+  }),
+  cookies({ without: 'its credential', from: '[session, credential, host, name]', to: '[session, host, name]' }),
+  cookies({ without: 'its host', from: '[session, credential, host, name]', to: '[session, credential, name]' }),
+  cookies({ without: 'its name', from: '[session, credential, host, name]', to: '[session, credential, host]' }),
+  cookies({ without: 'its seal', from: 'return null\n    }\n  }', to: 'return text\n    }\n  }' }),
+  cookies({ without: 'its one spelling', from: " || bytes.toString('base64url') !== sealed", to: '' }),
+  cookies({ without: 'the attributes', from: 'keptAttribute.test(attribute)', to: "attribute !== ''" }),
+  cookies({ without: 'the number', from: 'pairs.length < cookiesMax ? open', to: 'pairs.length >= 0 ? open' }),
+  cookies({ without: 'what must not come back', from: "if (typeof secret !== 'string') secrets.push(secret)", to: '' }),
+  {
+    file: 'exchange/cookie-jar.ts',
+    without: 'cookies that stay behind where there is no jar',
+    from: "credential === null && foreignCredentials === 'allow'",
+    to: 'credential !== undefined',
+    corpus: ['hostile-fields.test.ts'],
+    cases: 'HDR-12',
+  },
 
   vault({ without: 'the status', from: 'if (status !== 200) return', to: 'if (status === 0) return' }),
   vault({ without: 'its token', from: 'if (token === null) return', to: 'if (path === "") return' }),

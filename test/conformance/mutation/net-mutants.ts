@@ -403,7 +403,7 @@ export const netMutants: readonly Mutant[] = [
   }),
   back({
     without: 'cookies of pinned hosts',
-    from: "if (cookies === 'strip' && (lower",
+    from: "if (cookies !== 'pass' && (lower",
     to: 'if (cookies === undefined && (lower',
     cases: 'HDR-12',
   }),

@@ -140,6 +140,17 @@ describe('with a credential', () => {
     expect(equipped.head.fields).toEqual(['Accept-Encoding', 'identity', 'Authorization', `Bearer ${secretText}`])
   })
 
+  test('and so it is where only cookies may be on the request', async () => {
+    const { equip } = bench({ kind: 'placeholder', in: [{ header: 'x-key' }] })
+    const asked = async (cookies: 'jar' | 'strip') => {
+      const permit = allowed(grantWith({ credential: 'slot', cookies }), requestHead(['Range', 'bytes=0-9'], ''))
+      const equipped = await equip(permit, filled)
+      return equipped.kind === 'equipped' ? equipped.head.fields : expect.fail(equipped.kind)
+    }
+    expect(await asked('jar')).toEqual(['Accept-Encoding', 'identity'])
+    expect(await asked('strip')).toEqual(['Range', 'bytes=0-9'])
+  })
+
   test('or in parts, where the rule says so', async () => {
     const { equip } = bench()
     const fields = ['Range', 'bytes=0-9', 'Accept-Encoding', 'gzip', 'If-Range', '"a"']

@@ -133,6 +133,18 @@ describe('a request', () => {
     expect(permitOf(ask(given, { method: 'POST', path: '/v1/messages' })).ranges).toBe(false)
   })
 
+  it('gets its own cookies back where every rule that gives it the credential says so', () => {
+    const jarred = grant([
+      { host: 'api.test', credential: 'key', cookies: 'jar' },
+      { host: 'api.test', methods: ['POST'] },
+      { host: 'api.test', paths: ['/none'], credential: 'key' },
+    ])
+    expect(permitOf(ask(jarred, { path: '/x' })).cookies).toBe('jar')
+    expect(permitOf(ask(jarred, { path: '/x', method: 'POST' })).cookies).toBe('jar')
+    expect(permitOf(ask(jarred, { path: '/none' })).cookies).toBe('strip')
+    expect(permitOf(ask(grant([{ host: 'plain.test' }]), { authority: 'plain.test:443' })).cookies).toBe('strip')
+  })
+
   it.each<[Asked, string]>([
     [{ method: 'GET', path: '/v1/messages' }, 'method_not_allowed'],
     [{ method: 'POST', path: '/v1/files' }, 'path_not_allowed'],

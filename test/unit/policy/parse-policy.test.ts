@@ -35,7 +35,19 @@ describe('a policy', () => {
       credential: null,
       foreignCredentials: null,
       ranges: false,
+      cookies: 'strip',
     })
+  })
+
+  it('takes a jar for cookies beside a credential, and nowhere else', () => {
+    expect(parsed({ rules: [{ host: 'a.test', credential: 'c', cookies: 'jar' }] }).rules[0]?.cookies).toBe('jar')
+    const rules = [
+      { host: 'a.test', cookies: 'jar' },
+      { host: 'a.test', cookies: 'strip' },
+      { host: 'a.test', action: 'deny', cookies: 'jar' },
+      { host: 'a.test', credential: 'c', cookies: 'pass' },
+    ]
+    expect(pathsOf({ version: 1, name: 'p', rules }).sort()).toEqual(rules.map((_, i) => `rules[${i}].cookies`))
   })
 
   it('takes ranges beside a credential, and nowhere else', () => {

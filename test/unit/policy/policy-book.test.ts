@@ -68,6 +68,30 @@ describe('the book', () => {
     expect(told).toEqual([['shipped', 'a', 'b'], ['a', 'b'], ['a', 'b'], ['a']])
   }) // prettier-ignore
 
+  it.each<object>([
+    { ports: [443] },
+    { methods: ['GET'] },
+    { paths: ['/a'] },
+    { query: { a: 'b' } },
+    { headers: { 'x-a': ['b'] } },
+    { body: { model: ['a'] } },
+    { set: { 'X-A': 'b' } },
+    { addresses: ['10.0.0.0/8'] },
+    { tls: 'intercept' },
+    { foreignCredentials: 'deny' },
+    { unsafeUncheckedBody: true },
+    { credential: 'key' },
+    { credential: 'key', ranges: true },
+    { credential: 'key', cookies: 'jar' },
+  ])('is another version with a rule that says %j', (said) => {
+    const book = new PolicyBook({ presets: [], credentials: new Map([['key', hosts('a.test')]]) })
+    const before = 'credential' in said ? { credential: 'key' } : {}
+    const rule = Object.keys(said).length === 1 ? {} : before
+    expect(book.replace([source('a', { rules: [{ host: 'a.test', ...rule }] })])).toEqual([])
+    expect(book.replace([source('a', { rules: [{ host: 'a.test', ...rule, ...said }] })])).toEqual([])
+    expect(policyOf(book.get('a')).version).toBe(2)
+  })
+
   it('takes a set whole or not at all', () => {
     const book = newBook()
     book.replace([source('a', { rules: [{ host: '1.test' }] })])

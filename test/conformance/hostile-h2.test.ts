@@ -1,5 +1,6 @@
 /** What a hostile client can say in HTTP/2 alone, frame by frame; H2-02 and H2-04 of the classes of attack among it. */
 
+import type http2 from 'node:http2'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { Connection } from '../../src/exchange/connection.ts'
@@ -122,6 +123,51 @@ describe('a head that is refused', () => {
 
   it('has reached no origin', () => {
     expect(atOrigin).toBe(0)
+  })
+})
+
+describe('one tunnel is for one authority, and whoever names another is told so', () => {
+  const own = (): string => `api.test:${world.ports.https}`
+  const others: Readonly<Record<string, () => http2.OutgoingHttpHeaders>> = {
+    'another host': () => ({ ':authority': `evil.test:${world.ports.https}` }),
+    'another host without a port': () => ({ ':authority': 'evil.test' }),
+    'another port': () => ({ ':authority': 'api.test:1' }),
+    'no port where the tunnel has one': () => ({ ':authority': 'api.test' }),
+    'a name beneath': () => ({ ':authority': `x.${own()}` }),
+    'an address': () => ({ ':authority': `127.0.0.1:${world.ports.https}` }),
+    'egress.local': () => ({ ':authority': 'egress.local' }),
+    'a Host of another host': () => ({ ':authority': own(), host: `evil.test:${world.ports.https}` }),
+    'a Host of another port': () => ({ ':authority': own(), host: 'api.test:1' }),
+    'both of another host': () => ({ ':authority': 'evil.test', host: 'evil.test' }),
+    'another host, and a Host that is right': () => ({ ':authority': 'evil.test', host: own() }),
+  }
+
+  it.each(Object.entries(others))('%s: 421, one record, no connection, no question', async (_name, of) => {
+    const told = await H2Client.open(world, session, 'api.test')
+    const before = { connections: world.https.connections.length, queries: world.dns.queries.length }
+    const answer = await told.get('/', of())
+    expect(answer).toMatchObject({ status: 421, code: 0 })
+    expect(answer.headers).toMatchObject({
+      'x-egress-decision': 'deny',
+      'x-egress-reason': 'authority_mismatch',
+    })
+    expect(records()).toMatchObject([
+      { kind: 'request', outcome: 'deny', reason: 'authority_mismatch', status: 421, host: 'api.test', address: null },
+    ])
+    expect(world.https.connections.length).toBe(before.connections)
+    expect(world.dns.queries.length).toBe(before.queries)
+    // The tunnel itself is as good as before.
+    expect((await told.get('/')).status).toBe(200)
+    told.close()
+  })
+
+  it.each([
+    ['the same', () => ({ host: own() })],
+    ['the same in other letters', () => ({ ':authority': own().toUpperCase() })],
+  ])('%s is no other', async (_name, of) => {
+    const told = await H2Client.open(world, session, 'api.test')
+    expect((await told.get('/', of())).status).toBe(200)
+    told.close()
   })
 })
 

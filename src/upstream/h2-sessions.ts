@@ -7,8 +7,10 @@
  */
 
 import http2 from 'node:http2'
+import type net from 'node:net'
 import type { Failure } from './failure.ts'
 import type { OriginProtocol, Secured } from './origin-tls.ts'
+import { resetSocket } from './reset-socket.ts'
 
 export type H2SessionsOptions = {
   /** `https://host:port`. */
@@ -69,8 +71,9 @@ export class H2Sessions {
     for (const one of this.#sessions) one.retire()
   }
 
+  /** Cuts all of them (decision 28). */
   destroy(): void {
-    for (const one of this.#sessions) one.session.destroy()
+    for (const one of this.#sessions) one.cut()
   }
 
   async #connect(): Promise<Failure | H2Session | 'http/1.1'> {
@@ -89,7 +92,7 @@ export class H2Sessions {
       settings: { enablePush: false, initialWindowSize: streamWindow, maxHeaderListSize: headBytesMax },
       ...likeHttp1,
     })
-    const made = new H2Session(session, keepAliveMs)
+    const made = new H2Session(session, found.raw, keepAliveMs)
     // HTTP/2 has no use for half a connection, and hears of its end only where somebody reads.
     found.socket.once('end', () => session.destroy())
     found.socket.resume()
@@ -106,9 +109,11 @@ export class H2Session {
   streams = 0
   /** Requests that were answered here: it stood before the one that fails on it. */
   answered = 0
+  readonly #raw: net.Socket
 
-  constructor(session: http2.ClientHttp2Session, keepAliveMs: number) {
+  constructor(session: http2.ClientHttp2Session, raw: net.Socket, keepAliveMs: number) {
     this.session = session
+    this.#raw = raw
     session.on('error', ignore)
     session.once('connect', () => session.setLocalWindowSize(connectionWindow))
     // Before it knows that we want none, an origin may push.
@@ -143,6 +148,12 @@ export class H2Session {
   retire(): void {
     this.retired = true
     if (!this.session.closed && !this.session.destroyed) this.session.close()
+  }
+
+  /** The session and its streams hear of it by the close of their socket: we may be within one of its reads. */
+  cut(): void {
+    this.retired = true
+    resetSocket(this.#raw)
   }
 }
 

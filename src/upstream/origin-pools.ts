@@ -196,7 +196,7 @@ export class OriginPool {
         this.#tlsSession = session
       },
     })
-    if (found.kind === 'secured') this.#sockets.set(found.socket, { stream: found.socket, raw: dialled.socket })
+    if (found.kind === 'secured') this.#sockets.set(found.socket, { stream: found.socket, raw: found.raw })
     if (found.kind === 'secured' && found.protocol === 'http/1.1') this.#takesHttp1 = true
     else if (found.kind === 'failed' && !offer.includes('h2') && speaksOther(found)) this.#takesHttp1 = false
     return found

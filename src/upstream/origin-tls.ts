@@ -5,6 +5,7 @@
  * protocols that were offered, or none, before the socket leaves this file; whatever fails has closed it.
  */
 
+import type net from 'node:net'
 import tls from 'node:tls'
 import type { Host } from '../net/host.ts'
 import type { Dialled } from './dial.ts'
@@ -22,7 +23,13 @@ export type OriginTls = {
   readonly onSession: (session: Buffer) => void
 }
 
-export type Secured = { readonly kind: 'secured'; readonly socket: tls.TLSSocket; readonly protocol: OriginProtocol }
+export type Secured = {
+  readonly kind: 'secured'
+  readonly socket: tls.TLSSocket
+  /** Beneath it: what a cut resets. */
+  readonly raw: net.Socket
+  readonly protocol: OriginProtocol
+}
 
 export function secureOrigin(dialled: Dialled, options: OriginTls): Promise<Failure | Secured> {
   const { host, offer, session } = options
@@ -50,7 +57,11 @@ export function secureOrigin(dialled: Dialled, options: OriginTls): Promise<Fail
     }
     socket.once('secureConnect', () => {
       const chosen = protocolOf(socket, offer)
-      finish(chosen instanceof Error ? failure('tls_failed', chosen) : { kind: 'secured', socket, protocol: chosen })
+      finish(
+        chosen instanceof Error
+          ? failure('tls_failed', chosen)
+          : { kind: 'secured', socket, raw: dialled.socket, protocol: chosen },
+      )
     })
     socket.once('error', (error) => finish(tlsFailureOf(error)))
     socket.on('session', options.onSession)

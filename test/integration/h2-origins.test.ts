@@ -310,13 +310,44 @@ describe('an origin of HTTP/2', () => {
     expect((await recorded(2)).map(({ outcome }) => outcome)).toEqual(['abandoned', 'allow'])
   })
 
+  it('hears of an upload not one byte more once it is cut off', async () => {
+    let heard = 0
+    const stalled = Promise.withResolvers<http2.Http2ServerRequest>()
+    const ended = Promise.withResolvers<unknown>()
+    only.handler = (request) => {
+      request.on('aborted', () => ended.resolve('aborted'))
+      request.on('end', () => ended.resolve('end'))
+      request.once('data', () => {
+        request.pause()
+        stalled.resolve(request)
+      })
+    }
+    const client = await open(only)
+    const stream = client.stream('/up', { ':method': 'POST' }, false)
+    stream.write(Buffer.alloc(4 * 1024 * 1024))
+    const request = await stalled.promise
+    const upstream = only.sessions.at(-1)
+    await delay(200)
+    await session.revoke()
+    request.on('data', (piece: Buffer) => (heard += piece.length))
+    await until(() => upstream?.destroyed === true, 'the end of its connection')
+    expect(await ended.promise).toBe('aborted')
+    // No more than the window of the stream, which was there before.
+    expect(heard).toBeLessThan(1024 * 1024)
+    expect((await recorded(1))[0]).toMatchObject({ outcome: 'interrupted', detail: 'the session was revoked' })
+  })
+
   it('is cut off with the session', async () => {
     only.handler = (_request, response) => void response.write('begin')
     const client = await open(only)
     const stream = client.stream('/')
     await once(stream, 'data')
     const upstream = only.sessions.at(-1)
+    const ended = Promise.withResolvers<Error>()
+    upstream?.once('error', (error) => ended.resolve(error))
     await session.revoke()
+    // By a reset: not by an end, after which what waited would still be read.
+    expect(await ended.promise).toMatchObject({ code: 'ECONNRESET' })
     await until(() => upstream?.destroyed === true, 'the end of its connection')
     expect((await recorded(1))[0]).toMatchObject({ outcome: 'interrupted', detail: 'the session was revoked' })
   })

@@ -272,9 +272,11 @@ it('a session that is revoked ends every stream by a reset of its connection', a
   const streams = [client.stream('/ok/1'), client.stream('/ok/2'), client.stream('/ok/3')]
   const ends = streams.map((stream) => answerOf(stream))
   await Promise.all(streams.map((stream) => once(stream, 'data')))
-  const reset = once(client.outer, 'close')
+  const ended = Promise.withResolvers<unknown>()
+  client.session.once('error', (error) => ended.resolve(error))
+  client.session.once('close', () => ended.resolve('closed'))
   await session.revoke()
-  await reset
+  expect(await ended.promise).toMatchObject({ code: 'ECONNRESET' })
   await Promise.all(ends)
   const seen = await recorded(3)
   expect(seen.map(({ outcome, detail }) => `${outcome} ${detail}`)).toEqual(

@@ -33,6 +33,8 @@ class H2Forwarding implements Forward {
   /** Of the body that the head promised; null: it did not say. */
   #length: number | null = null
   #bodyBytes = 0
+  /** The origin has said that this is all. */
+  #whole = false
   /** All of the answer has come, and the rest of it is on its way to the client. */
   #complete = false
   #settled = false
@@ -61,6 +63,7 @@ class H2Forwarding implements Forward {
       return
     }
     this.#stream = stream
+    this.#hearEnd(stream)
     this.#sentAt = performance.now()
     this.#movedAt = this.#sentAt
     stream.on('headers', (_fields, _flags, raw) => this.#onInterim(raw))
@@ -159,9 +162,21 @@ class H2Forwarding implements Forward {
     if (!this.#request.writer.write(piece)) stream.pause()
   }
 
+  /**
+   * END_STREAM comes while the stream is open still, a reset once it is closed; to the reader both are an end. By the time
+   * that is heard, an answer cut short by a reset without an error (RFC 9113 §8.1 has a use for those) looks like any other.
+   */
+  #hearEnd(stream: ClientHttp2Stream): void {
+    const push = stream.push.bind(stream)
+    stream.push = (piece: unknown, encoding?: BufferEncoding): boolean => {
+      if (piece === null && !stream.closed) this.#whole = true
+      return push(piece, encoding)
+    }
+  }
+
   /** A stream that broke off ends for its reader too, by a reset or with its connection. */
   #onEnd(stream: ClientHttp2Stream): void {
-    if (this.#settled || stream.destroyed || stream.rstCode !== 0 || this.#status === 0) return
+    if (this.#settled || stream.destroyed || stream.rstCode !== 0 || !this.#whole || this.#status === 0) return
     if (this.#length !== null && this.#length !== this.#bodyBytes) {
       this.#malformed('the answer is not as long as its head said')
       return
@@ -198,6 +213,7 @@ class H2Forwarding implements Forward {
   #retry(): void {
     this.#retried = true
     this.#stream = null
+    this.#whole = false
     this.#session.retire()
     const { h2 } = this.#request.pool
     void (async () => {

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import type net from 'node:net'
 import tls from 'node:tls'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { frame, H2Client, hpack } from '../support/h2-client.ts'
+import { frame, H2Client, hpack, tlsThrough } from '../support/h2-client.ts'
 import { createTestCa } from '../support/test-ca.ts'
 import { until } from '../support/real-clients.ts'
 import { createWorld, type World } from '../support/world.ts'
@@ -120,7 +120,37 @@ const cases: Readonly<Record<string, Case>> = {
       frame('reset', 0, stream, code(0)),
     ],
     status: 200,
-    outcome: 'failed origin_malformed',
+    outcome: 'failed origin_closed',
+  },
+  'a reset without an error within a body of no length': {
+    say: (stream) => [head(stream, '200'), data(stream, 'begin'), frame('reset', 0, stream, code(0))],
+    status: 200,
+    outcome: 'failed origin_closed',
+  },
+  'a reset without an error right behind its head': {
+    say: (stream) => [head(stream, '200'), frame('reset', 0, stream, code(0))],
+    status: 200,
+    outcome: 'failed origin_closed',
+  },
+  'a reset without an error and without an answer': {
+    say: (stream) => [frame('reset', 0, stream, code(0))],
+    status: 502,
+    outcome: 'failed origin_closed',
+  },
+  'a reset without an error behind a whole answer': {
+    say: (stream) => [...whole(stream), frame('reset', 0, stream, code(0))],
+    status: 200,
+    outcome: 'allow null',
+  },
+  'a reset without an error behind trailers': {
+    say: (stream) => [
+      head(stream, '200'),
+      data(stream, 'ok\n'),
+      frame('headers', 5, stream, hpack([['x-a', 'b']])),
+      frame('reset', 0, stream, code(0)),
+    ],
+    status: 200,
+    outcome: 'allow null',
   },
   'a body on a stream that nobody opened': {
     say: (stream) => [data(stream + 2, 'for you'), head(stream, '200'), data(stream, 'a', 1)],
@@ -188,4 +218,15 @@ describe('an origin that says', () => {
     expect(records.map(({ outcome, reason }) => `${outcome} ${reason}`)).toEqual([one.outcome, 'allow null'])
     client.close()
   })
+})
+
+it('a client of HTTP/1.1 hears no last chunk of an answer that was reset without an error', async () => {
+  say = (stream) => [head(stream, '200'), data(stream, 'begin'), frame('reset', 0, stream, code(0))]
+  const { secure, outer } = await tlsThrough(world, await world.newSession(), 'api.test', ['http/1.1'], port)
+  let heard = ''
+  secure.on('data', (bytes: Buffer) => (heard += bytes.toString('latin1')))
+  secure.write(`GET / HTTP/1.1\r\nHost: api.test:${port}\r\n\r\n`)
+  if (!outer.closed) await once(outer, 'close')
+  expect(heard).toContain('Transfer-Encoding: chunked')
+  expect(heard).not.toContain('0\r\n\r\n')
 })

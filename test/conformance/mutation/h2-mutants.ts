@@ -167,6 +167,18 @@ export const h2Mutants: readonly Mutant[] = [
     from: "stream.destroy(new Error('given up'))",
     to: 'stream.pause()',
   }),
+  of('upstream/forward-h2.ts', ['hostile-h2-origins.test.ts'])({
+    without: 'the difference between an end and a reset without an error',
+    from: 'if (piece === null && !stream.closed) this.#whole = true',
+    to: 'this.#whole = true',
+    cases: 'without an error',
+  }),
+  sessions({
+    without: 'the reset of a connection that is cut',
+    from: 'resetSocket(this.#raw)',
+    to: 'this.session.destroy()',
+    cases: 'cut off',
+  }),
   sessions({ without: 'the reading of an end', from: "found.socket.once('end', () => session.destroy())", to: '' }),
   pools({
     without: 'the other protocol of origins',

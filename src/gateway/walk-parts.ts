@@ -73,6 +73,8 @@ export async function startWalk(parts: WalkParts): Promise<GatewayWalk> {
   const listeners: ProxyListener[] = []
   const close = async (): Promise<void> => {
     for (const listener of listeners) listener.stop()
+    // HTTP/2 has a word for it, after which a client asks elsewhere instead of wondering what became of its request.
+    await h2Door.goAway()
     parts.sessions.book.cutAll('stopped')
     for (const listener of listeners) await listener.close()
     // What was cut ends now, and its record must be written; a name that is still asked for may take longer than we wait.

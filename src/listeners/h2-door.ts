@@ -6,19 +6,21 @@
  */
 
 import http2 from 'node:http2'
-import type { ActiveExchange, Connection, Interruption } from '../exchange/connection.ts'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { ActiveExchange, Connection } from '../exchange/connection.ts'
 import { beginFacts, finishFacts, handleRequest, identify, noteSession } from '../exchange/handle-request.ts'
-import type { InterruptReason } from '../exchange/outcome.ts'
 import type { Rooms } from '../exchange/rooms.ts'
 import { parseH2Head } from '../net/h2-head.ts'
 import { fieldCountMax } from '../net/request-head.ts'
 import { deny } from '../policy/decision.ts'
-import type { Session } from '../sessions/session.ts'
 import { FloodGauge, type FloodKind } from './h2-floods.ts'
 import { brokeRules, H2Lane, type LaneEnd, type LaneListener } from './h2-lane.ts'
+import { StreamsUnderWay } from './streams-under-way.ts'
 
 export type H2Door = {
   readonly serve: (connection: Connection) => void
+  /** No client begins anything more, and is told so. Resolves when what was under way has ended, or has had its moment. */
+  readonly goAway: () => Promise<void>
   /** Resolves when every exchange under way has its record. */
   readonly settled: () => Promise<void>
 }
@@ -26,6 +28,8 @@ export type H2Door = {
 const streamsMax = 100
 /** Of frames, header tables and answers that wait for one client, in MiB. */
 const sessionMemoryMax = 16
+/** What was under way when the gateway stops, and is not through by then, is cut. */
+const goAwayMsMax = 1000
 /** RFC 9113 §7. */
 const enhanceYourCalm = 11
 /** Refused heads told one by one where several came between two that were fit to be read. */
@@ -33,13 +37,24 @@ const unseenMax = 100
 
 export function createH2Door(rooms: Rooms, { headBytesMax }: { readonly headBytesMax: number }): H2Door {
   const count = new ExchangeCount()
+  const visits = new Set<H2Visit>()
   return {
     serve: (connection) => {
       const { place, stream } = connection.start
       // Nothing but a tunnel is offered HTTP/2.
-      if (place.kind === 'tunnel' && !stream.destroyed)
-        new H2Visit({ rooms, connection, place, headBytesMax, count }).read()
-      else connection.cut()
+      if (place.kind !== 'tunnel' || stream.destroyed) {
+        connection.cut()
+        return
+      }
+      const visit = new H2Visit({ rooms, connection, place, headBytesMax, count })
+      visits.add(visit)
+      stream.once('close', () => visits.delete(visit))
+      visit.read()
+    },
+    goAway: async () => {
+      for (const visit of visits) visit.goAway()
+      const until = performance.now() + goAwayMsMax
+      while (visits.size > 0 && performance.now() < until) await delay(10)
     },
     settled: () => count.settled(),
   }
@@ -132,6 +147,11 @@ class H2Visit implements LaneListener {
     for (const lane of this.#lanes) lane.check(now)
     if (!this.#gauge.allowsBytes(stream.bytesRead, raw.bytesWritten, now)) this.#flooded('frames that carry nothing')
     else if (this.#lanes.size === 0 && now - this.#idleSince > limits.keepAliveMs) this.#end()
+  }
+
+  /** Streams under way go on; the connection ends behind the last of them. */
+  goAway(): void {
+    this.#session.close()
   }
 
   onBegin(active: ActiveExchange): void {
@@ -238,35 +258,6 @@ class H2Visit implements LaneListener {
     rooms.deadlines.delete(this)
     connection.active?.leave()
     connection.closed()
-  }
-}
-
-/** All exchanges of one connection, as one. */
-class StreamsUnderWay implements ActiveExchange {
-  readonly exchanges = new Set<ActiveExchange>()
-
-  stillAllowed(session: Session): boolean {
-    return [...this.exchanges].every((one) => one.stillAllowed(session))
-  }
-
-  check(now: number): void {
-    for (const one of this.exchanges) one.check(now)
-  }
-
-  interrupt(why: Interruption): void {
-    for (const one of this.exchanges) one.interrupt(why)
-  }
-
-  cut(why: InterruptReason | null): void {
-    for (const one of this.exchanges) one.cut(why)
-  }
-
-  drained(): void {
-    for (const one of this.exchanges) one.drained()
-  }
-
-  leave(): void {
-    for (const one of this.exchanges) one.leave()
   }
 }
 

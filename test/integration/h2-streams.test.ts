@@ -45,6 +45,8 @@ async function recorded(count: number): Promise<ExchangeRecord[]> {
   return records()
 }
 
+const opened = async (of: World): Promise<H2Client> => H2Client.open(of, await of.newSession(), 'api.test')
+
 const bytesOf = (length: number): Answer => {
   return (_request, socket) => {
     socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${length}\r\n\r\n`)
@@ -303,4 +305,37 @@ it('what is between two requests for too long is told to go', async () => {
   expect((await client.get('/')).status).toBe(200)
   await once(client.session, 'close')
   expect(client.goaway).toBe(http2.constants.NGHTTP2_NO_ERROR)
+})
+
+it('whoever is there when the gateway stops is told to go: what ends soon ends well, the rest is cut', async () => {
+  await using ending = await createWorld({
+    dns: { 'api.test': { a: ['127.0.0.1'] } },
+    rules: ({ https }) => [{ host: 'api.test', ports: [https], addresses: ['127.0.0.0/8'], tls: 'intercept' }],
+  })
+  const [idle, brief, endless] = [await opened(ending), await opened(ending), await opened(ending)]
+  expect((await idle.get('/')).status).toBe(200)
+  const answers: net.Socket[] = []
+  ending.https.answer = (_request, socket) => {
+    answers.push(socket)
+    socket.write('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nbe')
+  }
+  const [soon, never] = [brief.stream('/brief'), endless.stream('/endless')]
+  const [soonEnds, neverEnds] = [answerOf(soon), answerOf(never)]
+  await once(soon, 'data')
+  await once(never, 'data')
+  const stopped = ending.gateway.stop()
+  await until(() => [idle, brief, endless].every(({ goaway }) => goaway === 0), 'the word to go')
+  answers[0]?.write('gun')
+  expect((await soonEnds).body.toString()).toBe('begun')
+  expect((await brief.get('/more')).status).toBe(0)
+  await until(() => idle.session.destroyed && brief.session.destroyed, 'the end of what was through')
+  expect(endless.session.destroyed).toBe(false)
+  expect((await neverEnds).body.toString()).toBe('be')
+  await stopped
+  expect(idle.errors).toEqual([])
+  expect(ending.records.map(({ path, outcome, detail }) => [path, outcome, detail])).toEqual([
+    ['/', 'allow', null],
+    ['/brief', 'allow', null],
+    ['/endless', 'interrupted', 'the gateway stops'],
+  ])
 })

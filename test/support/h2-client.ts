@@ -48,12 +48,14 @@ export class H2Client {
   readonly outer: Socket
   /** Error code of the GOAWAY that came, if one did. */
   goaway: number | null = null
+  /** Of the whole connection. */
+  readonly errors: Error[] = []
 
   constructor(secure: tls.TLSSocket, outer: Socket, authority: string, settings: http2.Settings) {
     this.authority = authority
     this.outer = outer
     this.session = http2.connect(`https://${authority}`, { createConnection: () => secure, settings })
-    this.session.on('error', () => undefined)
+    this.session.on('error', (error) => this.errors.push(error))
     this.session.on('goaway', (code: number) => (this.goaway = code))
   }
 

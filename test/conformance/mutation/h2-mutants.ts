@@ -81,6 +81,12 @@ export const h2Mutants: readonly Mutant[] = [
     cases: 'told to go',
   }),
   door({
+    without: 'the word to go when the gateway stops',
+    from: 'for (const visit of visits) visit.goAway()',
+    to: '',
+    cases: 'the gateway stops',
+  }),
+  door({
     without: 'the end of all streams of a client that left',
     from: 'this.#underWay.leave()\n      this.#end()',
     to: 'this.#end()',

@@ -1,0 +1,37 @@
+/**
+ * All exchanges of one connection of HTTP/2, as one.
+ *
+ * Promises: what befalls the connection befalls each of them.
+ */
+
+import type { ActiveExchange, Interruption } from '../exchange/connection.ts'
+import type { InterruptReason } from '../exchange/outcome.ts'
+import type { Session } from '../sessions/session.ts'
+
+export class StreamsUnderWay implements ActiveExchange {
+  readonly exchanges = new Set<ActiveExchange>()
+
+  stillAllowed(session: Session): boolean {
+    return [...this.exchanges].every((one) => one.stillAllowed(session))
+  }
+
+  check(now: number): void {
+    for (const one of this.exchanges) one.check(now)
+  }
+
+  interrupt(why: Interruption): void {
+    for (const one of this.exchanges) one.interrupt(why)
+  }
+
+  cut(why: InterruptReason | null): void {
+    for (const one of this.exchanges) one.cut(why)
+  }
+
+  drained(): void {
+    for (const one of this.exchanges) one.drained()
+  }
+
+  leave(): void {
+    for (const one of this.exchanges) one.leave()
+  }
+}

@@ -57,7 +57,7 @@ export type World = {
 }
 
 export type GatewayOptions = {
-  readonly policy: 'inject' | 'tunnel' | 'plain'
+  readonly policy: 'inject' | 'intercept' | 'tunnel' | 'plain'
   readonly extraHosts?: number
   readonly nodeFlags?: readonly string[]
 }
@@ -209,6 +209,7 @@ function gatewayCommand(
   mkdirSync(join(home, 'policies'), { recursive: true, mode: 0o700 })
   const rule = {
     inject: '    ports: [18443]\n    credential: bench\n    foreignCredentials: strip\n',
+    intercept: '    ports: [18443]\n    methods: [GET, POST]\n',
     plain: '    ports: [18080]\n    methods: [GET, POST]\n',
     tunnel: '    ports: [18080, 18443]\n',
   }[options.policy]
@@ -268,7 +269,8 @@ sslcrtd_children 4 startup=1 idle=1
 tls_outgoing_options cafile=${directory}/ca.crt
 ssl_bump bump all
 request_header_access Authorization deny all
-request_header_add Authorization "Bearer injected-bench-secret-value"`
+request_header_add Authorization "Bearer injected-bench-secret-value"
+client_request_buffer_max_size 64 MB`
       : `http_port 127.0.0.1:${chosen}
 auth_param basic program /usr/lib/squid/basic_ncsa_auth ${directory}/htpasswd
 auth_param basic children 2 startup=1 idle=1

@@ -209,7 +209,7 @@ function gatewayCommand(
   mkdirSync(join(home, 'policies'), { recursive: true, mode: 0o700 })
   const rule = {
     inject: '    ports: [18443]\n    credential: bench\n    foreignCredentials: strip\n',
-    intercept: '    ports: [18443]\n    methods: [GET, POST]\n',
+    intercept: '    ports: [18443]\n    methods: [GET, POST, WEBSOCKET]\n',
     plain: '    ports: [18080]\n    methods: [GET, POST]\n',
     tunnel: '    ports: [18080, 18443]\n',
   }[options.policy]

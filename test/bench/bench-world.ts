@@ -17,6 +17,8 @@ const here = new URL('.', import.meta.url).pathname
 const root = join(here, '../..')
 export const plainTarget = 'origin.bench.test:18080'
 export const tlsTarget = 'origin.bench.test:18443'
+/** Where questions put origins of their own, under the same name and certificate. */
+export const otherTargets = { h2: 'origin.bench.test:18444', grpc: 'origin.bench.test:18445' }
 const proxyCore = '0'
 const clientCore = '1'
 
@@ -52,6 +54,10 @@ export type World = {
   readonly relay: () => Promise<Proxy>
   /** Null where squid is not installed. */
   readonly squid: (kind: 'authenticated' | 'bump') => Promise<Proxy | null>
+  /** A script of this folder on the core of client and origin, once it listens. */
+  readonly beside: (script: string, port: number, args: readonly string[]) => Promise<void>
+  /** What a program on that core says. Standard error is shown. */
+  readonly said: (argv: readonly string[], env?: NodeJS.ProcessEnv) => Promise<string>
   readonly load: (proxy: Proxy, args: readonly string[]) => Promise<Measure>
   readonly close: () => Promise<void>
 }
@@ -112,6 +118,11 @@ export async function createWorld(): Promise<World> {
         ca: kind === 'bump' ? join(directory, 'mitm.crt') : null,
       })
     },
+    beside: async (script, listensAt, args) => {
+      start(clientCore, [process.execPath, join(here, script), String(listensAt), ...args])
+      await listening(listensAt)
+    },
+    said,
     load: (proxy, args) => load(directory, proxy, args),
     close: async () => {
       for (const child of children) child.kill('SIGTERM')
@@ -208,8 +219,8 @@ function gatewayCommand(
   const home = join(directory, `gateway-${chosen}`)
   mkdirSync(join(home, 'policies'), { recursive: true, mode: 0o700 })
   const rule = {
-    inject: '    ports: [18443]\n    credential: bench\n    foreignCredentials: strip\n',
-    intercept: '    ports: [18443]\n    methods: [GET, POST, WEBSOCKET]\n',
+    inject: '    ports: [18443, 18444, 18445]\n    credential: bench\n    foreignCredentials: strip\n',
+    intercept: '    ports: [18443, 18444, 18445]\n    methods: [GET, POST, WEBSOCKET]\n',
     plain: '    ports: [18080]\n    methods: [GET, POST]\n',
     tunnel: '    ports: [18080, 18443]\n',
   }[options.policy]
@@ -305,26 +316,34 @@ read_ahead_gap 256 KB
 async function load(directory: string, proxy: Proxy, args: readonly string[]): Promise<Measure> {
   const intercepted = args.includes('--intercepted')
   const rest = args.filter((arg) => arg !== '--intercepted')
-  const argv = [
-    '-c',
-    clientCore,
-    join(directory, 'load'),
-    '--proxy',
-    String(proxy.port),
-    '--pid',
-    String(proxy.pid),
-    ...rest,
-  ]
+  const argv = [join(directory, 'load'), '--proxy', String(proxy.port), '--pid', String(proxy.pid), ...rest]
   if (proxy.auth !== null) argv.push('--auth', proxy.auth)
   else if (proxy.name === 'sallyport') argv.push('--auth', gatewayAuth)
   if (rest.includes('--tls')) argv.push('--ca', intercepted && proxy.ca !== null ? proxy.ca : join(directory, 'ca.crt'))
-  const child = spawn('taskset', argv, { stdio: ['ignore', 'pipe', 'inherit'] })
-  let text = ''
-  for await (const chunk of child.stdout.setEncoding('utf8')) text += String(chunk)
-  const measure = JSON.parse(text) as Measure
+  const measure = JSON.parse(await said(argv)) as Measure
   if (measure.errors > 0 || measure.n === 0)
     throw new Error(`${proxy.name}: ${measure.errors} errors, ${measure.err}\n${logOf(directory)}`)
   return measure
+}
+
+async function said(argv: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
+  const child = spawn('taskset', ['-c', clientCore, ...argv], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...env },
+  })
+  let text = ''
+  for await (const chunk of child.stdout.setEncoding('utf8')) text += String(chunk)
+  return text
+}
+
+/** Of a process so far, all its threads: user and system. */
+export function cpuSecondsOf({ pid }: Proxy): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+  const [user, system] = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .slice(11, 13)
+  return (Number(user) + Number(system)) / 100
 }
 
 function logOf(directory: string): string {

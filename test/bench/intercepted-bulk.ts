@@ -11,7 +11,9 @@ const gib = 2 ** 30
 const rounds = Number(process.argv[2] ?? 5)
 const bytes = Number(process.argv[3] ?? gib / 2)
 const warmUps = 3
-const ways = { down: ['--path', `/b/${bytes}`], up: ['--upload', String(bytes), '--path', '/u'] }
+/** Of a type that nobody reads: bodies that may hold a key of the client's own are held and judged whole. */
+const octets = ['--extra', 'Content-Type: application/octet-stream']
+const ways = { down: ['--path', `/b/${bytes}`], up: ['--upload', String(bytes), '--path', '/u', ...octets] }
 const common = ['--mode', 'bulk', '--style', 'connect', '--tls', '--intercepted', '--target', tlsTarget, '--conc', '1']
 
 const world = await createWorld()

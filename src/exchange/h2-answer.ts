@@ -22,6 +22,8 @@ export class H2Answer implements Answer {
   readonly last = false
   /** Ended by us before its end. */
   aborted = false
+  /** All of it was said. */
+  ended = false
   /** Bytes handed to the stream. */
   written = 0
   readonly #stream: ServerHttp2Stream
@@ -68,6 +70,7 @@ export class H2Answer implements Answer {
   }
 
   end(trailers: readonly string[] = []): void {
+    this.ended = true
     if (!this.#bodiless && this.#writable) {
       if (this.#trailing) this.#stream.once('wantTrailers', () => this.#sendTrailers(trailers))
       this.#stream.end()

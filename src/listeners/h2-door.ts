@@ -177,7 +177,11 @@ class H2Visit implements LaneListener {
 
   #open(stream: http2.ServerHttp2Stream, list: readonly string[]): void {
     const { rooms, connection, place, headBytesMax, count } = this.#start
-    if (this.#over) return
+    if (this.#over) {
+      // It came behind the flood, is reset with the rest, and an error that nobody hears ends the process.
+      stream.on('error', ignore)
+      return
+    }
     this.#tellUnseen((stream.id ?? 0) - 2)
     this.#seen = Math.max(this.#seen, stream.id ?? 0)
     for (const text of list) this.#gauge.useful(text.length)

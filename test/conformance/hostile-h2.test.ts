@@ -228,6 +228,12 @@ describe('a flood ends its connection, with one record of it, and no other', () 
       next += 2
       return Buffer.concat([head(stream, usual()), frame('reset', 0, stream, code)])
     },
+    // To the library below us an error of the stream, even of one that nobody here has taken.
+    'streams opened and refused': () => {
+      const stream = next
+      next += 2
+      return Buffer.concat([head(stream, usual()), frame('reset', 0, stream, Buffer.from([0, 0, 0, 7]))])
+    },
     'streams that we are made to reset': () => {
       const stream = next
       next += 2

@@ -93,6 +93,18 @@ export const h2Mutants: readonly Mutant[] = [
     cases: 'leaves with all',
   }),
 
+  door({
+    without: 'an ear for streams behind a flood',
+    from: "stream.on('error', ignore)",
+    to: '',
+    cases: 'opened and refused',
+  }),
+  of('listeners/h2-lane.ts', ['integration/clients-h2load.test.ts'])({
+    without: 'the end of an answer that the library has not told yet',
+    from: '!this.answer.ended',
+    to: '!stream.writableFinished',
+    cases: 'h2load',
+  }),
   lane({
     without: 'back-pressure on uploads',
     from: 'if (!this.body.push(piece)) this.#start.stream.pause()',

@@ -10,11 +10,13 @@ import { addCaCommand } from './commands/ca.ts'
 import { addConfigCommand } from './commands/config.ts'
 import { addDemoCommand } from './commands/demo.ts'
 import { addEnvCommand } from './commands/env.ts'
+import { addHealthCommand } from './commands/health.ts'
 import { addLogsCommand } from './commands/logs.ts'
 import { addPolicyCommand } from './commands/policy.ts'
 import { addRunCommand } from './commands/run.ts'
 import { addServeCommand } from './commands/serve.ts'
 import { addSessionCommand } from './commands/session.ts'
+import { addVerifyCommand } from './commands/verify.ts'
 import { Complaint, type World } from './world.ts'
 import { packageVersion } from './package-version.ts'
 
@@ -27,6 +29,8 @@ const commands: readonly AddCommand[] = [
   addEnvCommand,
   addCaCommand,
   addLogsCommand,
+  addVerifyCommand,
+  addHealthCommand,
   addConfigCommand,
   addDemoCommand,
 ]

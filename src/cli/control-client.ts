@@ -59,7 +59,8 @@ export function parseControlTarget(written: string): ControlTarget | null {
   return { text: `${url.protocol}//${url.host}`, secure, options: { host, port }, isLocal }
 }
 
-export function createControlClient(target: ControlTarget, token: string): ControlClient {
+/** Without a token only what is open to everyone is answered. */
+export function createControlClient(target: ControlTarget, token: string | null): ControlClient {
   const open = (
     { accept = 'application/json', ...options }: CallOptions,
     body: string | null,
@@ -70,7 +71,8 @@ export function createControlClient(target: ControlTarget, token: string): Contr
       const agent = target.secure ? new TlsAgent() : new Agent()
       const json =
         body === null ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
-      const headers = { authorization: `Bearer ${token}`, accept, ...json }
+      const proof = token === null ? {} : { authorization: `Bearer ${token}` }
+      const headers = { ...proof, accept, ...json }
       const sent = send({ ...target.options, ...options, agent, headers }, resolve)
       sent.on('error', (error) => reject(new Complaint(unreached(target, error))))
       sent.on('timeout', () => sent.destroy(new Error(`no answer in ${callTimeoutMs / 1000} s`)))

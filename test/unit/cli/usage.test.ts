@@ -21,6 +21,8 @@ const commands = [
   'ca path',
   'ca bundle',
   'logs',
+  'verify',
+  'health',
   'config show',
   'config check',
   'config schema',
@@ -28,7 +30,15 @@ const commands = [
 ]
 
 /** They print data, so a machine may want it. */
-const withoutJson = new Set(['run', 'session revoke', 'ca path', 'ca bundle', 'config check', 'config schema'])
+const withoutJson = new Set([
+  'run',
+  'health',
+  'session revoke',
+  'ca path',
+  'ca bundle',
+  'config check',
+  'config schema',
+])
 
 describe.each(commands)('%s', (command) => {
   test('has help with an example, and JSON where it prints data', async () => {
@@ -72,6 +82,9 @@ describe('wrong usage', () => {
     ['following a file', ['logs', '-f', '--file', 'audit.jsonl']],
     ['a change of nothing', ['session', 'update', 's-1']],
     ['a control address that is none', ['session', 'list', '--control', 'nonsense']],
+    ['an allowed host without a port', ['verify', '--allowed', 'example.org']],
+    ['an address that is none', ['verify', '--address', 'example.org']],
+    ['a wait without end', ['health', '--wait', 'ever']],
     ['an empty token', ['env', '--session', 's-1']],
     ['a token too much like a URL', ['env', '--session', 's-1@evil.example']],
   ])('%s exits 2 and prints nothing to standard output', async (_name, argv) => {

@@ -114,15 +114,15 @@ async function allowedFinding(
   const target = allowed ?? allowedTarget(about.body)
   if (target === null)
     return { wall, verdict: 'skipped', detail: 'no rule names a host outright; name one with --allowed' }
-  const { status, detail, egressReason } = await askTunnel(proxy, target, timeoutMs, trustedRoots(env))
-  const told = `${target}: ${egressReason ?? detail}`
+  const { status, detail, deniedBecause } = await askTunnel(proxy, target, timeoutMs, trustedRoots(env))
+  const told = `${target}: ${deniedBecause ?? detail}`
   return { wall, verdict: status === 200 ? 'ok' : 'broken', detail: told }
 }
 
-/** Only our own refusal counts: an error of the network says nothing about who would be let through. */
-function refused(wall: string, { status, egressReason, detail }: ProxyAnswer): Finding {
-  if (egressReason !== null && status !== null && status >= 400) return { wall, verdict: 'ok', detail: egressReason }
-  return { wall, verdict: status === 407 ? 'broken' : 'open', detail }
+/** Only the gateway's own no counts: an error of the network says nothing about who would be let through. */
+function refused(wall: string, { status, deniedBecause, detail }: ProxyAnswer): Finding {
+  if (status === null || status === 407) return { wall, verdict: 'broken', detail }
+  return deniedBecause === null ? { wall, verdict: 'open', detail } : { wall, verdict: 'ok', detail: deniedBecause }
 }
 
 /** Of what an answer of `egress.local` says; what is not there is unknown. */

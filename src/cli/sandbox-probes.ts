@@ -5,8 +5,9 @@
  * connection that should not be there beyond opening it.
  */
 
+import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { lookup, Resolver } from 'node:dns/promises'
+import { Resolver } from 'node:dns/promises'
 import { connect as connectSocket, type NetConnectOpts, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 
@@ -23,8 +24,8 @@ export type ProxyAddress = {
 export type ProxyAnswer = {
   /** Null: there was no HTTP answer. */
   readonly status: number | null
-  /** Of our own refusals; null: somebody else's answer, or none. */
-  readonly egressReason: string | null
+  /** Why the gateway refused, of its own decision; null: it did not, or there was no answer. */
+  readonly deniedBecause: string | null
   readonly body: string
   readonly detail: string
 }
@@ -54,12 +55,21 @@ function tryConnect(options: NetConnectOpts, timeoutMs: number): Promise<Attempt
   })
 }
 
-/** By the system's own way, files and all. */
-export async function tryLookup(name: string, timeoutMs: number): Promise<Attempt> {
-  return answered(
-    lookup(name, { all: true }).then((found) => found.map(({ address }) => address)),
-    timeoutMs,
-  )
+/**
+ * By the system's own way, files, sockets and all. In a process of its own: a lookup cannot be given up, and would keep
+ * this one from ending.
+ */
+export function tryLookup(name: string, timeoutMs: number): Promise<Attempt> {
+  const program = `require('node:dns').lookup(process.argv[1], (error, address) => {
+    process.stdout.write(error ? error.code : address)
+    process.exitCode = error ? 1 : 0
+  })`
+  const options = { timeout: timeoutMs, killSignal: 'SIGKILL' } as const
+  return new Promise((resolve) => {
+    execFile(process.execPath, ['-e', program, name], options, (error, said) =>
+      resolve({ reached: error === null, detail: said === '' ? 'no answer' : said }),
+    )
+  })
 }
 
 /** Null: of the servers that the system is told to ask. */
@@ -117,8 +127,9 @@ function ask(proxy: ProxyAddress, head: string, timeoutMs: number, onTunnel: Aft
     const end = (detail: string, status: number | null = statusOf(text)): void => {
       clearTimeout(timer)
       socket.destroy()
-      const egressReason = /^x-egress-reason: *(\w+)/im.exec(headOf(text))?.[1] ?? null
-      resolve({ status, egressReason, body: text.slice(headOf(text).length + 4), detail })
+      const isDenied = /^x-egress-decision: *deny\r?$/im.test(headOf(text))
+      const reason = /^x-egress-reason: *(\w+)/im.exec(headOf(text))?.[1] ?? null
+      resolve({ status, deniedBecause: isDenied ? reason : null, body: text.slice(headOf(text).length + 4), detail })
     }
     const timer = setTimeout(() => end('no answer', null), timeoutMs)
     socket.once('error', (error) => end(codeOf(error), null))

@@ -1,4 +1,4 @@
-/** A DNS server on loopback that answers from a table and remembers every question, byte for byte. */
+/** A DNS server, on loopback unless told otherwise, that answers from a table and remembers every question, byte for byte. */
 
 import dgram from 'node:dgram'
 import { once } from 'node:events'
@@ -38,7 +38,10 @@ export type DnsStandIn = AsyncDisposable & {
 const typeA = 1
 const typeAaaa = 28
 
-export async function startDnsStandIn(table: DnsTable = {}): Promise<DnsStandIn> {
+export async function startDnsStandIn(
+  table: DnsTable = {},
+  at: { readonly address: string; readonly port: number } = { address: '127.0.0.1', port: 0 },
+): Promise<DnsStandIn> {
   const socket = dgram.createSocket('udp4')
   const queries: DnsQuery[] = []
   const answers = new Map(Object.entries(table))
@@ -62,10 +65,10 @@ export async function startDnsStandIn(table: DnsTable = {}): Promise<DnsStandIn>
     const answer = answerTo(question)
     if (answer !== 'silence') socket.send(encode(message, question, answer), from.port, from.address)
   })
-  socket.bind(0, '127.0.0.1')
+  socket.bind(at.port, at.address)
   await once(socket, 'listening')
   return {
-    address: `127.0.0.1:${socket.address().port}`,
+    address: `${at.address}:${socket.address().port}`,
     queries,
     set: (name, answer) => void answers.set(name, answer),
     async [Symbol.asyncDispose]() {

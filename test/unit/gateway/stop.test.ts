@@ -14,7 +14,7 @@ describe('a gateway that is stopped', () => {
     // Ended by the time limit, it would have no exit code of its own.
     const { stdout } = await run(process.execPath, [child], { timeout: 15_000 })
     const { audited, port } = JSON.parse(stdout) as StopReport
-    expect([...audited].sort()).toEqual(['good.test abandoned', 'slow.test failed', 'tunnel.test allow'])
+    expect([...audited].sort()).toEqual(['good.test interrupted', 'slow.test failed', 'tunnel.test interrupted'])
     const socket = net.connect({ port, host: '127.0.0.1' })
     const [error] = (await once(socket, 'error')) as [Error & { code: string }]
     expect(error.code).toBe('ECONNREFUSED')

@@ -10,7 +10,7 @@
 import type { Secret } from '../secret.ts'
 import { EscapeReader, type Found } from './escape-reader.ts'
 import { HeldBytes, type Span } from './held-bytes.ts'
-import { type SecretForms, secretForms } from './secret-forms.ts'
+import { nextWake, type SecretForms, secretForms } from './secret-forms.ts'
 import { SextetReader } from './sextets.ts'
 
 const nothing = Buffer.alloc(0)
@@ -26,11 +26,15 @@ export class Masker {
   #found: Span[] = []
 
   constructor(secrets: readonly Secret[]) {
-    const forms = secrets.map(secretForms)
     const found = (start: number, end: number): void => this.#note(start, end)
     const byteAt = (position: number): number => this.#held.byteAt(position)
-    this.#scans = forms.map((one) => new Scan(one, { found, byteAt }))
-    this.#tailBytes = Math.max(0, ...forms.map(({ tailBytes }) => tailBytes))
+    let tailBytes = 0
+    this.#scans = secrets.map((secret) => {
+      const forms = secretForms(secret)
+      tailBytes = Math.max(tailBytes, forms.tailBytes)
+      return new Scan(forms, { found, byteAt })
+    })
+    this.#tailBytes = tailBytes
   }
 
   /** The chunk is ours from here on. Returns what may go on, of it and of what came before. */
@@ -71,11 +75,26 @@ export function maskText(
   secrets: readonly Secret[],
   text: string,
 ): { readonly text: string; readonly redactions: number } {
+  if (!mayHold(secrets, text)) return { text, redactions: 0 }
   const masker = new Masker(secrets)
   const start = masker.push(Buffer.from(text, 'latin1'))
   const rest = masker.finish()
   const { redactions } = masker
   return redactions === 0 ? { text, redactions } : { text: Buffer.concat([start, rest]).toString('latin1'), redactions }
+}
+
+const shortText = Buffer.alloc(8192)
+
+/** False for hardly any head that has something to mask, and for nearly all that have nothing. */
+function mayHold(secrets: readonly Secret[], text: string): boolean {
+  const fits = text.length <= shortText.length
+  const bytes = fits ? shortText : Buffer.from(text, 'latin1')
+  if (fits) bytes.write(text, 0, 'latin1')
+  for (const secret of secrets) {
+    const { wakes, sextets } = secretForms(secret)
+    if (nextWake(wakes, bytes, 0, text.length) < text.length || sextets.mayBeIn(bytes, text.length)) return true
+  }
+  return false
 }
 
 type Sink = ConstructorParameters<typeof SextetReader>[1]
@@ -107,13 +126,13 @@ class Scan {
 
   /** Most bytes begin nothing, and are passed over while nothing is under way. */
   #readEscapes(chunk: Buffer, base: number): void {
-    const { by, before } = this.#forms.wakes
-    const last = chunk.length - 1
+    const { wakes } = this.#forms
+    const { length } = chunk
     let busy = this.#busy
-    for (let i = 0; i <= last; i++) {
+    for (let i = 0; i < length; i++) {
       if (!busy) {
-        while (i <= last && by[chunk[i] ?? 0] === 0) i++
-        if (i > last || (i < last && before[chunk[i] ?? 0]?.[chunk[i + 1] ?? 0] === 0)) continue
+        i = nextWake(wakes, chunk, i, length)
+        if (i === length) break
       }
       const byte = chunk[i] ?? 0
       busy = false

@@ -74,6 +74,15 @@ function wakesOf(readings: readonly Reading[]): Wakes {
   return { by, before }
 }
 
+/** Where the next byte to be looked at stands, from `from` on; `length` where there is none. */
+export function nextWake({ by, before }: Wakes, bytes: Uint8Array, from: number, length: number): number {
+  for (let i = from; i < length; i++) {
+    const byte = bytes[i] ?? 0
+    if (by[byte] === 1 && (i === length - 1 || before[byte]?.[bytes[i + 1] ?? 0] === 1)) return i
+  }
+  return length
+}
+
 /** Whether these two are, or begin, an escape: what is none needs no reading, and what is one is read whole. */
 function mayEscape(form: EscapeForm, lead: number, next: number): boolean {
   const bytes = Uint8Array.of(lead, next)

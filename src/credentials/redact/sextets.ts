@@ -44,6 +44,24 @@ export class SextetForm {
     }
     this.stride = Math.min(...this.alignments.map(({ needle }) => needle.symbols.length)) - 2
   }
+
+  /** False: no alignment is in this whole text. */
+  mayBeIn(text: Uint8Array, length: number): boolean {
+    return this.passOver(text, 0, length) + this.stride < length
+  }
+
+  /** The byte to go on with, where nothing is under way at `from`: what begins before it would hold two that no alignment has. */
+  passOver(text: Uint8Array, from: number, length: number): number {
+    const { within, stride } = this
+    let next = from
+    while (next + stride < length) {
+      // All that began with the byte before `next`, or begins before the first of these two, would hold them both.
+      const first = sextetOf[text[next + stride - 1] ?? 0] ?? outside
+      if (within[first * 65 + (sextetOf[text[next + stride] ?? 0] ?? outside)] === 1) break
+      next += stride
+    }
+    return next
+  }
 }
 
 /** `ahead` bytes stand before the secret in its first group of three. */
@@ -69,7 +87,8 @@ type Sink = {
 export class SextetReader {
   readonly #form: SextetForm
   readonly #sink: Sink
-  readonly #states: number[]
+  /** For each alignment, once something has begun. */
+  readonly #states: number[] = []
   #previous = outside
   #busy = false
   /** What was found, and ends with the next character if it is one. */
@@ -78,7 +97,6 @@ export class SextetReader {
   constructor(form: SextetForm, sink: Sink) {
     this.#form = form
     this.#sink = sink
-    this.#states = form.alignments.map(() => 0)
   }
 
   scan(chunk: Uint8Array, base: number): void {
@@ -90,7 +108,7 @@ export class SextetReader {
     let until = 0
     for (let i = 0; i < length; i++) {
       if (!busy && i >= until) {
-        const next = this.#passOver(chunk, i)
+        const next = this.#form.passOver(chunk, i, length)
         if (next > i) previous = sextetOf[chunk[next - 1] ?? 0] ?? outside
         i = next
         until = i + stride
@@ -106,19 +124,6 @@ export class SextetReader {
 
   finish(end: number): void {
     this.#close(end - 1)
-  }
-
-  /** The byte to go on with, where nothing is under way at `from`: what begins before it would hold two that no alignment has. */
-  #passOver(chunk: Uint8Array, from: number): number {
-    const { within, stride } = this.#form
-    let next = from
-    while (next + stride < chunk.length) {
-      // All that began with the byte before `next`, or begins before the first of these two, would hold them both.
-      const first = sextetOf[chunk[next + stride - 1] ?? 0] ?? outside
-      if (within[first * 65 + (sextetOf[chunk[next + stride] ?? 0] ?? outside)] === 1) break
-      next += stride
-    }
-    return next
   }
 
   #begin(previous: number, sextet: number, position: number): boolean {

@@ -217,6 +217,16 @@ export const redactMutants: readonly Mutant[] = [
     corpus: ['unit/net/response-head.test.ts'],
   },
   masking({
+    without: 'the look for base64 in a whole text',
+    from: ' || sextets.mayBeIn(bytes, text.length)',
+    to: '',
+  }),
+  masking({
+    without: 'the look for escapes in a whole text',
+    from: 'nextWake(wakes, bytes, 0, text.length) < text.length || ',
+    to: '',
+  }),
+  masking({
     without: 'the tail that is held',
     from: 'this.#held.end - this.#tailBytes)',
     to: 'this.#held.end)',

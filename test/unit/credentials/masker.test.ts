@@ -191,6 +191,7 @@ describe('over random secrets, texts and cuts', () => {
           const expected = Buffer.from(whole)
           for (const [from, to] of maskedBy(value, whole.toString('latin1'))) expected.fill('*', from, to)
           expect(Buffer.concat(out).toString('latin1')).toBe(expected.toString('latin1'))
+          expect(masked(value, whole.toString('latin1'))).toBe(expected.toString('latin1'))
         },
       ),
       { numRuns: 3000 },

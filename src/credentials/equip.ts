@@ -7,7 +7,7 @@
  */
 
 import type { ClientIdentity } from '../net/client-identity.ts'
-import type { OutboundHead } from '../net/outbound-head.ts'
+import { type OutboundHead, withoutFields } from '../net/outbound-head.ts'
 import type { RequestHead } from '../net/request-head.ts'
 import { fieldValues } from '../net/fields.ts'
 import type { BodyReading } from '../policy/body-reading.ts'
@@ -65,6 +65,9 @@ export type CredentialEquip = (
   session: Bindings,
   held?: Buffer | null,
 ) => BodyWanted | Deny | Equipped | Promise<Deny | Equipped> | TokenRequest
+
+/** What is said of a body's bytes, and wrong of those that go out in their place: not coded, and with the secret in them. */
+const ofBytes = ['content-encoding', 'content-digest', 'content-md5', 'digest', 'repr-digest']
 
 const nothingOwned = { fields: [], parameters: [] }
 const nothingFound: readonly FoundPlaceholder[] = []
@@ -140,13 +143,15 @@ export function createEquip(book: CredentialBook): CredentialEquip {
     const isOnRequest = identity === null
     const { presentation } = credential
     const stripped = stripFor(credential, answerFor(permit, isOnRequest))(head)
-    const applied = presentation.apply(withSet(stripped.head, set), secret, sent, held)
+    const swappedBody = swapped(body, inBody, secret)
+    const bare = swappedBody === null ? stripped.head : withoutFields(stripped.head, ofBytes)
+    const applied = presentation.apply(withSet(bare, set), secret, sent, held)
     return {
       kind: 'equipped',
       head: applied,
       identity,
       rewrite: presentation.rewritesBody?.(applied, secret, sent) ?? null,
-      body: swapped(body, inBody, secret),
+      body: swappedBody,
       used: [credential.name],
       secrets: isOnRequest ? (presentation.parts?.(secret) ?? [secret]) : [],
       drops: stripped.drops,

@@ -1,5 +1,5 @@
 /**
- * Undoes the content coding of an answer (RFC 9110 §8.4), so that it can be searched.
+ * Undoes the content coding of an answer, so that it can be searched, and of a request's body, to be judged (RFC 9110 §8.4).
  *
  * Promises: memory is bounded by the windows that HTTP allows; what unpacks beyond all measure is given up.
  */
@@ -40,12 +40,21 @@ export function createDecoder(coding: ContentCoding, first: Buffer): Decoder {
       return zlib.createBrotliDecompress()
     case 'deflate':
       // Some servers leave out the zlib header that RFC 9110 §8.4.1.2 asks for.
-      return ((first[0] ?? 0) & 0x0f) === 8 ? zlib.createInflate() : zlib.createInflateRaw()
+      return hasZlibHeader(first) ? zlib.createInflate() : zlib.createInflateRaw()
     case 'gzip':
       return zlib.createGunzip()
     case 'zstd':
       return zlib.createZstdDecompress({ params: { [zlib.constants.ZSTD_d_windowLogMax]: zstdWindowLogMax } })
   }
+}
+
+function hasZlibHeader(first: Buffer): boolean {
+  return ((first[0] ?? 0) & 0x0f) === 8
+}
+
+/** How somebody else may read what we read with its zlib header; null: not at all. */
+export function createOtherDecoder(coding: ContentCoding, first: Buffer): Decoder | null {
+  return coding === 'deflate' && hasZlibHeader(first) ? zlib.createInflateRaw() : null
 }
 
 /** Text of one letter, packed, may well come to a hundred times its size; a bomb comes to thousands. */

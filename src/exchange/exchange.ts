@@ -13,6 +13,7 @@ import type { Session } from '../sessions/session.ts'
 import type { ResponseWriter } from '../upstream/forward.ts'
 import type { Answer } from './answer.ts'
 import type { ActiveExchange, Connection, Interruption } from './connection.ts'
+import { type Decoded, decodeBody } from './decoded-body.ts'
 import type { Facts } from './facts.ts'
 import type { NotHeld } from './held-bodies.ts'
 import type { InterruptReason, Outcome } from './outcome.ts'
@@ -54,6 +55,7 @@ export class Exchange implements ActiveExchange, ResponseWriter {
   #continued = false
   #held: Buffer | null = null
   #holding = false
+  #decodedBytes = 0
 
   constructor(rooms: Rooms, connection: Connection, incoming: Incoming, facts: Facts) {
     this.#rooms = rooms
@@ -139,9 +141,18 @@ export class Exchange implements ActiveExchange, ResponseWriter {
     })
   }
 
+  /** What is held, without its content coding; it is let go with the exchange too. */
+  decodeHeld({ fields }: RequestHead): Soon<Decoded> {
+    return andThen(decodeBody(fields, this.#held ?? nothing, this.#rooms.bodies), (decoded) => {
+      if (Buffer.isBuffer(decoded)) this.#decodedBytes += decoded.length
+      return decoded
+    })
+  }
+
   release(): void {
-    if (this.#held !== null) this.#rooms.bodies.release(this.#held.length)
+    if (this.#held !== null) this.#rooms.bodies.release(this.#held.length + this.#decodedBytes)
     this.#held = null
+    this.#decodedBytes = 0
   }
 
   interim(head: ResponseHead): void {

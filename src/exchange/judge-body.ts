@@ -1,8 +1,8 @@
 /**
  * Judge, second half: of a request that is allowed as far as its head goes, the body.
  *
- * Promises: nothing of the body goes on before it was judged, and what goes on is what was judged; a request that no rule
- * asks the body of does not come here.
+ * Promises: nothing of the body goes on before it was judged, and what goes on is what was judged, in the coding it came in;
+ * a request that no rule asks the body of does not come here.
  */
 
 import { BodyReading } from '../policy/body-reading.ts'
@@ -22,10 +22,15 @@ export function judgeBody(
 ): Soon<Judged> {
   return andThen(exchange.holdBody(head), (held) => {
     if (typeof held === 'string') return notJudged(held, rule?.id ?? null)
-    exchange.facts.bodyPlaceholders = countPlaceholders(held, exchange.facts.session?.current.placeholders ?? none)
-    const judged = decide(new BodyReading(head, held))
-    if (judged.kind === 'allow') exchange.facts.rule = judged.permit.rule
-    return judged
+    return andThen(exchange.decodeHeld(head), (decoded) => {
+      if (decoded === 'no_room' || decoded === 'too_large') return notJudged(decoded, rule?.id ?? null)
+      const body = new BodyReading(head, held, decoded === 'broken' ? null : decoded)
+      const placeholders = exchange.facts.session?.current.placeholders ?? none
+      exchange.facts.bodyPlaceholders = countPlaceholders(body.plain ?? held, placeholders)
+      const judged = decide(body)
+      if (judged.kind === 'allow') exchange.facts.rule = judged.permit.rule
+      return judged
+    })
   })
 }
 

@@ -145,7 +145,7 @@ function deniesBody(rule: Rule, head: RequestHead, body: BodyReading | null): bo
 
 function refusedBody(rule: Rule, { method, authority }: RequestHead, body: BodyReading | null): Deny {
   const detail = `${method} ${authority.text} by ${rule.id}`
-  if (method === 'WEBSOCKET' || (body !== null && body.bytes.length > 0 && body.json === null))
+  if (method === 'WEBSOCKET' || (body !== null && !body.isEmpty && body.json === null))
     return deny('body_unreadable', detail, rule.id)
   return deny(rule.action === 'deny' ? 'denied_by_rule' : 'body_not_allowed', detail, rule.id)
 }

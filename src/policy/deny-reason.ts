@@ -33,7 +33,7 @@ export const denyReasons = {
   body_unreadable: {
     status: 403,
     room: 'judge',
-    says: 'the body has to be read to judge the request, and cannot be; send plain JSON, a form or form-data, uncoded, and less of it',
+    says: 'the body has to be read to judge the request, and cannot be; send JSON, a form or multipart, in one coding at most, and less of it',
   },
   credential_needs_tls: {
     status: 403,

@@ -65,7 +65,7 @@ function spacedName(name: string): string {
  * `clientId`: the user name that is ours too, beside the placeholder.
  */
 export function findForeignCredential(
-  head: RequestHead,
+  head: Pick<RequestHead, 'fields' | 'query'> & { readonly method: string },
   placeholder: string | null,
   clientId: string | null = null,
 ): string | null {

@@ -89,7 +89,7 @@ function valuesOf(fields: readonly string[], { name }: HeaderCondition): string[
 /** Of a body that cannot be read a deny holds, and an allow does not; of none, neither. */
 export function matchesBody(rule: Rule, body: BodyReading | null): boolean {
   if (rule.body === null) return true
-  if (body === null || body.bytes.length === 0) return false
+  if (body === null || body.isEmpty) return false
   const { json } = body
   if (json === null) return rule.action !== 'allow'
   return rule.body.every((condition) =>

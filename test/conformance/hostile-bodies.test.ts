@@ -1,5 +1,6 @@
 /** Invariants: what a body carries is judged before any of it leaves, on every path; the rules' own fields always go out. */
 
+import zlib from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createWorld, type World, type WorldSession } from '../support/world.ts'
 import { bodies, bodiesWorld, canary } from './hostile/bodies.ts'
@@ -21,11 +22,12 @@ describe('a placeholder in a body', () => {
   afterAll(() => world[Symbol.asyncDispose]())
 
   /** The status, the reason, and the bodies that reached the origin. */
-  async function send(host: string, body: string, lines = 'Content-Type: application/json\r\n') {
+  async function send(host: string, body: Buffer | string, lines = 'Content-Type: application/json\r\n') {
     const before = new Map(world.https.connections.map((one) => [one, one.reading().requests.length]))
     const client = await enter(world, session, 'tunnel', host)
     const { lines: fixed } = spotOf(world, session, 'tunnel', host)
-    await client.send(`POST / HTTP/1.1\r\n${fixed}${lines}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`)
+    const head = `POST / HTTP/1.1\r\n${fixed}${lines}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n`
+    await client.send(Buffer.concat([Buffer.from(head), Buffer.from(body)]))
     const answer = await client.response()
     client.destroy()
     if (typeof answer === 'string') return expect.fail(answer)
@@ -42,6 +44,23 @@ describe('a placeholder in a body', () => {
     expect(await send('swap.test', `{"api_key":"${mine}","api_key":"${mine}"}`)).toEqual(
       passed(`{"api_key":"${canary}","api_key":"${canary}"}`),
     )
+  })
+
+  it('is swapped in what is coded, which goes on uncoded, and without what was said of its bytes', async () => {
+    const lines = 'Content-Type: application/json\r\nContent-Encoding: gzip\r\nContent-MD5: x\r\n'
+    expect(await send('swap.test', zlib.gzipSync(`{"api_key":"${mine}"}`), lines)).toEqual(
+      passed(`{"api_key":"${canary}"}`),
+    )
+    const fields = world.https.connections
+      .at(-1)
+      ?.reading()
+      .requests.at(-1)
+      ?.fields.map(([name]) => name.toLowerCase())
+    expect(fields).toContain('content-type')
+    for (const name of ['content-encoding', 'content-md5']) expect(fields).not.toContain(name)
+    const plain = zlib.gzipSync(`{"note":"${mine}"}`)
+    expect((await send('swap.test', plain, lines)).seen).toEqual([plain.toString()])
+    await expect.poll(() => world.records.at(-1)?.bodyPlaceholders).toBe(1)
   })
 
   it('goes on as it is anywhere else, and is worth nothing there', async () => {

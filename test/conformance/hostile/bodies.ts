@@ -1,5 +1,6 @@
 /** SEC, EXF: what of a request stands in its body, and fields that the rules set. */
 
+import zlib from 'node:zlib'
 import { expect } from 'vitest'
 import { valuesOf } from '../../support/strict-http.ts'
 import type { WorldOptions } from '../../support/world.ts'
@@ -85,6 +86,24 @@ const json = 'application/json'
 const form = 'application/x-www-form-urlencoded'
 const multipart = 'multipart/form-data; boundary=b'
 
+const mixed = 'multipart/mixed; boundary=b'
+
+/** One part, with a type of its own. */
+function typed(type: string, content: string, boundary = 'b'): string {
+  return `--${boundary}\r\nContent-Type: ${type}\r\n\r\n${content}\r\n--${boundary}--\r\n`
+}
+
+function innerRequest(lines: string, query = '', body = ''): string {
+  return typed('application/http', `POST /inner${query} HTTP/1.1\r\n${lines}\r\n${body}`)
+}
+
+/** The innermost has the boundary `n1`. */
+function nested(depth: number, inner: string, at = 1): string {
+  return depth < at ? inner : nested(depth, typed(`multipart/mixed; boundary=n${at}`, inner, `n${at + 1}`), at + 1)
+}
+
+const coded = (encode: (bytes: Buffer) => Buffer, text: string): string => encode(Buffer.from(text)).toString('latin1')
+
 const keysInBodies: readonly (readonly [type: string, body: string])[] = [
   [json, '{"api_key":"attacker"}'],
   [json, ' {"a":1,"API-Key":"attacker"}'],
@@ -105,6 +124,30 @@ const keysInBodies: readonly (readonly [type: string, body: string])[] = [
   [multipart, `${part('a', 'b')}${part('X-Amz-Signature', 'attacker')}--b--\r\n`],
   [multipart, `${part('api_key', 'attacker')}--b--`],
   [multipart, `--b\r\ncontent-disposition: form-data; filename=x; name*=utf-8''api%5Fkey\r\n\r\nattacker\r\n--b--\r\n`],
+  [multipart, typed('multipart/mixed; boundary=i', typed(json, '{"token":"attacker"}', 'i'))],
+  [multipart, innerRequest('Authorization: Bearer attacker\r\n')],
+  [mixed, `${part('token', 'attacker')}--b--`],
+  [mixed, typed(json, '{"token":"attacker"}')],
+  [mixed, typed(json, '{"token":"attacker"}').replaceAll('\r', '')],
+  [mixed, typed('', '{"token":"attacker"}')],
+  [mixed, typed(form, 'token=attacker')],
+  [mixed, innerRequest('Authorization: Bearer attacker\r\n')],
+  [mixed, innerRequest('X_Api_Key: attacker\r\n').replaceAll('\r', '')],
+  [mixed, innerRequest('Cookie: sid=attacker\r\n')],
+  [mixed, innerRequest('', '?access_token=attacker')],
+  [mixed, innerRequest('Content-Type: application/json\r\n', '', '{"token":"attacker"}')],
+  ['multipart/related; boundary="b"; type="application/json"', typed(json, '{"token":"attacker"}')],
+  ['application/http', 'GET /?key=attacker HTTP/1.1\r\n\r\n'],
+]
+
+const codings: readonly (readonly [coding: string, encode: (bytes: Buffer) => Buffer])[] = [
+  ['gzip', (bytes) => zlib.gzipSync(bytes)],
+  ['x-gzip', (bytes) => zlib.gzipSync(bytes)],
+  ['gzip', (bytes) => Buffer.concat([...bytes].map((byte) => zlib.gzipSync(Buffer.from([byte]))))],
+  ['deflate', (bytes) => zlib.deflateSync(bytes)],
+  ['Deflate', (bytes) => zlib.deflateRawSync(bytes)],
+  ['br', (bytes) => zlib.brotliCompressSync(bytes)],
+  ['zstd', (bytes) => zlib.zstdCompressSync(bytes)],
 ]
 
 const unreadable: readonly (readonly [type: string, body: string, lines?: string])[] = [
@@ -117,7 +160,22 @@ const unreadable: readonly (readonly [type: string, body: string, lines?: string
   [json, '{"a":1}', 'Content-Encoding: gzip\r\n'],
   [json, '{"a":1}', 'Content-Type: application/octet-stream\r\n'],
   [json, JSON.stringify({ a: 'x'.repeat(4096) })],
-  ['multipart/mixed; boundary=b', `${part('a', 'b')}--b--\r\n`],
+  [json, coded(zlib.gzipSync, '{}'), 'Content-Encoding: gzip, gzip\r\n'],
+  [json, coded(zlib.gzipSync, '{}'), 'Content-Encoding: dcb\r\n'],
+  [json, coded(zlib.gzipSync, '{}'), 'Content-Encoding: br\r\n'],
+  [json, coded(zlib.gzipSync, '{}').slice(0, -1), 'Content-Encoding: gzip\r\n'],
+  [json, `${coded(zlib.deflateSync, '{}')}x`, 'Content-Encoding: deflate\r\n'],
+  [json, coded(zlib.gzipSync, '{"a":1,}'), 'Content-Encoding: gzip\r\n'],
+  [json, coded(zlib.gzipSync, JSON.stringify({ a: 'x'.repeat(100_000) })), 'Content-Encoding: gzip\r\n'],
+  [json, coded(zlib.brotliCompressSync, ' '.repeat(4097)), 'Content-Encoding: br\r\n'],
+  [mixed, `preamble\r\n${typed(json, '{}')}`],
+  [mixed, typed(json, '{')],
+  [mixed, typed(json, '{}').replace('\r\n\r\n', '\r\nContent-Encoding: gzip\r\n\r\n')],
+  [mixed, typed(json, 'e30=').replace('\r\n\r\n', '\r\nContent-Transfer-Encoding: base64\r\n\r\n')],
+  [mixed, typed(json, '{}').replace('\r\n\r\n', '\r\nContent-Type: image/png\r\n\r\n')],
+  [mixed, typed('application/http', 'HTTP/1.1 200 OK\r\n\r\n')],
+  [mixed, innerRequest(' folded\r\n')],
+  ['multipart/mixed; boundary=n6', nested(5, typed(json, '{}', 'n1'))],
   ['multipart/form-data', `${part('a', 'b')}--b--\r\n`],
   ['multipart/form-data; boundary=b; boundary=c', `${part('a', 'b')}--b--\r\n`],
   [multipart, `preamble\r\n${part('a', 'b')}--b--\r\n`],
@@ -133,6 +191,12 @@ const harmless: readonly (readonly [type: string, body: string])[] = [
   [form, 'key=value&page_token=x&token='],
   [multipart, `${part('key', 'v')}${part('file', 'token=\r\nx')}--b--\r\n`],
   ['application/octet-stream', '{"api_key":"data"}'],
+  [mixed, `${part('a', 'b')}--b--\r\n`],
+  [mixed, typed('image/png', '{"api_key":"data"}')],
+  [mixed, innerRequest('Content-Type: application/json\r\nX-A: b\r\n', '?alt=json', '{"a":1}')],
+  [mixed, innerRequest('').replaceAll('\r', '')],
+  [multipart, typed(json, '{"token":"in a file"}')],
+  ['multipart/mixed; boundary=n4', nested(3, typed(json, '{}', 'n1'))],
   ['application/x-ndjson', '{"a":1}\n{"a":2}\n'],
 ]
 
@@ -157,6 +221,22 @@ export const bodies: readonly HostileCase[] = [
     send: chunked(json, ['{"api_', 'key":', '"attacker"}']),
     expect: refused(403, 'foreign_credential'),
   },
+  ...variants('SEC-26c', codings, ([coding, encode]) => ({
+    what: `a key in a body that is coded as ${coding}`,
+    ...tunnel,
+    host: 'pinned.test',
+    send: post(json, coded(encode, '{"a":[],"api_key":"attacker"}'), `Content-Encoding: ${coding}\r\n`),
+    expect: refused(403, 'foreign_credential'),
+  })),
+  ...variants('SEC-26d', codings, ([coding, encode]) => ({
+    what: `a body that is coded as ${coding} goes on as it came, where nothing is wrong with it`,
+    host: 'clean.test',
+    send: post(json, coded(encode, '{"a":[1,2]}'), `Content-Encoding: ${coding}\r\n`),
+    expect: passed((seen) => {
+      arrives(coded(encode, '{"a":[1,2]}'))(seen)
+      expect(seen.requests[0] === undefined ? [] : valuesOf(seen.requests[0], 'content-encoding')).toEqual([coding])
+    }),
+  })),
   ...variants('SEC-26u', unreadable, ([type, body, lines]) => ({
     what: `a body that cannot be read: ${type} ${lines ?? ''}${body.slice(0, 40)}`,
     host: 'clean.test',
@@ -243,9 +323,15 @@ export const bodies: readonly HostileCase[] = [
     send: post(json, body),
     expect: refused(403, 'body_unreadable'),
   })),
+  ...variants('EXF-02i', codings, ([coding, encode]) => ({
+    what: `however it is coded: ${coding}`,
+    host: 'judged.test',
+    send: post(json, coded(encode, '{"tools":[{"type":"mcp"}]}'), `Content-Encoding: ${coding}\r\n`),
+    expect: refused(403, 'denied_by_rule'),
+  })),
   {
     id: 'EXF-02e',
-    what: 'nor what is coded',
+    what: 'nor what is not in the coding that it names',
     host: 'judged.test',
     send: post(json, '{}', 'Content-Encoding: br\r\n'),
     expect: refused(403, 'body_unreadable'),

@@ -2,7 +2,7 @@
 
 import type { Mutant } from './mutants.ts'
 
-type Row = Pick<Mutant, 'cases' | 'from' | 'to' | 'without'>
+type Row = Pick<Mutant, 'cases' | 'from' | 'to' | 'without'> & Partial<Pick<Mutant, 'corpus'>>
 
 const bodies = (file: string, row: Row): Mutant => ({
   file,
@@ -38,8 +38,8 @@ export const bodyMutants: readonly Mutant[] = [
   }),
   bodies('policy/foreign-body.ts', {
     without: 'what cannot be read',
-    from: 'if (body.kind === null || body.isCoded) return unreadable',
-    to: 'if (body.kind === null || body.isCoded) return null',
+    from: 'if (body.kind === null || body.plain === null || depth > depthMax) return unreadable',
+    to: 'if (body.kind === null || body.plain === null || depth > depthMax) return null',
     cases: 'SEC-26u',
   }),
   bodies('policy/foreign-body.ts', {
@@ -50,7 +50,7 @@ export const bodyMutants: readonly Mutant[] = [
   }),
   bodies('policy/foreign-body.ts', {
     without: 'JSON that is called something else',
-    from: 'looksLikeJson(body.bytes) && body.json !== null',
+    from: 'looksLikeJson(body.plain) && body.json !== null',
     to: "body.kind === 'json' && body.json !== null",
     cases: 'SEC-26b',
   }),
@@ -104,9 +104,70 @@ export const bodyMutants: readonly Mutant[] = [
   }),
   bodies('exchange/judge-body.ts', {
     without: 'what the body decided',
-    from: 'const judged = decide(new BodyReading(head, held))',
+    from: 'const judged = decide(body)',
     to: "const judged = decide(new BodyReading(head, Buffer.from('{}')))",
     cases: 'EXF-02b',
+  }),
+  bodies('net/multipart.ts', {
+    without: 'the request line',
+    from: 'if (method === undefined || target === undefined || fields === null) return null',
+    to: "if (fields === null) return null; if (method === undefined || target === undefined) return { method: '', query: null, fields, body: '' }",
+    cases: 'SEC-26u',
+  }),
+  bodies('policy/foreign-body.ts', {
+    without: 'parts that are bodies',
+    from: 'if (isForm && !isStructured(part)) continue',
+    to: 'if (isForm || !isStructured(part)) continue',
+    cases: 'SEC-26b',
+  }),
+  bodies('policy/foreign-body.ts', {
+    without: 'parts of forms that are',
+    from: "return kind === null || kind === 'multipart' || kind === 'request'",
+    to: 'return kind === null',
+    cases: 'SEC-26b',
+  }),
+  bodies('policy/foreign-body.ts', {
+    without: 'a bound to nesting',
+    from: 'depth > depthMax',
+    to: 'depth < 0',
+    cases: 'SEC-26u',
+  }),
+  bodies('policy/foreign-body.ts', {
+    without: 'fields of requests within',
+    from: 'const place = findForeignCredential(inner, placeholder)',
+    to: 'const place = null',
+    cases: 'SEC-26b',
+  }),
+  bodies('policy/foreign-body.ts', {
+    without: 'their cookies',
+    from: '/^-*cookie2?-*$/.test(foldName(name))',
+    to: "foldName(name) === '-'",
+    cases: 'SEC-26b',
+  }),
+  bodies('exchange/decoded-body.ts', {
+    without: 'the bytes behind the end',
+    from: "decoded === 'trailing' ? 'broken' : decoded",
+    to: "decoded === 'trailing' ? Buffer.from('{}') : decoded",
+    cases: 'SEC-26',
+  }),
+  bodies('exchange/decoded-body.ts', {
+    without: 'the other reading',
+    from: "if (again === 'broken') return decoded",
+    to: 'return decoded',
+    corpus: ['unit/exchange/decoded-body.test.ts'],
+    cases: 'one way',
+  }),
+  bodies('exchange/decoded-body.ts', {
+    without: 'the bound',
+    from: "if (bodies.isTooLarge(bytes + piece.length)) settle('too_large')",
+    to: "if (bytes < 0) settle('too_large')",
+    cases: 'SEC-26',
+  }),
+  bodies('credentials/equip.ts', {
+    without: 'the coding of what went out instead',
+    from: 'withoutFields(stripped.head, ofBytes)',
+    to: 'stripped.head',
+    cases: 'placeholder in a body',
   }),
   bodies('exchange/held-bodies.ts', {
     without: 'the bound',
@@ -132,19 +193,19 @@ export const bodyMutants: readonly Mutant[] = [
     to: 'value === null ? [name, name] : [name, value]',
     cases: 'EXF-02t',
   }),
-  bodies('net/form-fields.ts', {
+  bodies('net/multipart.ts', {
     without: 'preambles',
     from: 'if (!body.startsWith(delimiter)) return null',
     to: '',
     cases: 'SEC-26u',
   }),
-  bodies('net/form-fields.ts', {
+  bodies('net/multipart.ts', {
     without: 'what begins like a delimiter',
-    from: "if (next < 0 || !body.startsWith('\\r\\n', next - 2)) return null",
-    to: 'if (next < 0) return null',
+    from: 'if (next < 0 || !body.startsWith(end, stop) ||',
+    to: 'if (next < 0 ||',
     cases: 'SEC-26u',
   }),
-  bodies('net/form-fields.ts', {
+  bodies('net/multipart.ts', {
     without: 'other kinds of multipart',
     from: 'if (boundary === null) return null',
     to: 'if (boundary === null) return []',

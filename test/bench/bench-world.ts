@@ -52,6 +52,8 @@ export type World = {
   readonly originCa: string
   readonly gateway: (options: GatewayOptions) => Promise<Proxy>
   readonly relay: () => Promise<Proxy>
+  /** Of HTTP/2, to an origin on this port. A client comes to it as if it were the origin. */
+  readonly h2Relay: (originPort: number) => Promise<Proxy>
   /** Null where squid is not installed. */
   readonly squid: (kind: 'authenticated' | 'bump') => Promise<Proxy | null>
   /** A script of this folder on the core of client and origin, once it listens. */
@@ -68,7 +70,9 @@ export type GatewayOptions = {
   readonly nodeFlags?: readonly string[]
 }
 
+/** One at a time on a machine: the ports are fixed, and the figures would be of both. */
 export async function createWorld(): Promise<World> {
+  if (await isListening(18080)) throw new Error('port 18080 is taken: another question is being asked')
   const directory = mkdtempSync(join(tmpdir(), 'sallyport-bench-'))
   chmodSync(directory, 0o755)
   const children: ChildProcess[] = []
@@ -106,6 +110,12 @@ export async function createWorld(): Promise<World> {
     relay: async () => {
       const port = nextPort()
       return started('relay', [process.execPath, join(here, 'relay.ts'), String(port)], { port })
+    },
+    h2Relay: async (originPort) => {
+      const at = nextPort()
+      const certificate = [join(directory, 'o.crt'), join(directory, 'o.key')]
+      const script = join(here, 'h2-relay.ts')
+      return started('relay', [process.execPath, script, String(at), ...certificate, String(originPort)], { port: at })
     },
     squid: async (kind) => {
       if (!existsSync('/usr/sbin/squid')) return null
@@ -352,12 +362,15 @@ function logOf(directory: string): string {
 
 async function listening(wanted: number): Promise<void> {
   for (let tries = 0; tries < 200; tries++) {
-    const open = await new Promise<boolean>((resolve) => {
-      const socket = net.connect(wanted, '127.0.0.1', () => resolve(true)).on('error', () => resolve(false))
-      socket.on('connect', () => socket.destroy())
-    })
-    if (open) return
+    if (await isListening(wanted)) return
     await delay(100)
   }
   throw new Error(`nothing listens on port ${wanted}`)
+}
+
+function isListening(wanted: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = net.connect(wanted, '127.0.0.1', () => resolve(true)).on('error', () => resolve(false))
+    socket.on('connect', () => socket.destroy())
+  })
 }

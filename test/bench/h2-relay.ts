@@ -20,6 +20,7 @@ http2
       request.on('error', () => stream.destroy())
       stream.on('error', () => request.destroy())
       request.on('response', (answer) => {
+        if (stream.destroyed) return
         const { 'content-length': length } = answer
         stream.respond(answer, { waitForTrailers: length === undefined })
         request.pipe(stream)

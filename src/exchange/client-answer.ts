@@ -10,7 +10,8 @@ import { FieldMemo } from '../net/field-memo.ts'
 import { fieldValues, listTokens } from '../net/fields.ts'
 import type { RawHead } from '../net/request-head.ts'
 import type { ResponseHead } from '../net/response-head.ts'
-import type { Answer } from './answer.ts'
+import { resetSocket } from '../upstream/reset-socket.ts'
+import type { Answer, ClientEnd } from './answer.ts'
 import type { Connection } from './connection.ts'
 import type { Outbox } from './outbox.ts'
 import type { Reply } from './reply.ts'
@@ -59,13 +60,23 @@ export class ClientAnswer implements Answer {
   }
 
   /** The connection leaves HTTP: the answer that says so, and the last one. */
-  switchTo(protocol: string, { status, reason, fields }: ResponseHead): void {
+  switchTo(protocol: string, { status, reason, fields }: ResponseHead): ClientEnd {
     this.status = status
     this.last = true
     this.#out.gather(
       `HTTP/1.1 ${status} ${reason}\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\n${linesOf(fields)}\r\n`,
     )
     this.#out.flush()
+    const { stream, raw } = this.#connection.start
+    return {
+      stream,
+      status,
+      reset: (word) => {
+        if (word !== null) stream.write(word)
+        resetSocket(raw)
+        return null
+      },
+    }
   }
 
   start({ status, reason, fields }: ResponseHead): void {

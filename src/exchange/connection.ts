@@ -6,6 +6,7 @@
  */
 
 import type net from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { HeadPlace } from '../net/request-head.ts'
 import { decideHost } from '../policy/decide-host.ts'
 import type { Deny } from '../policy/decision.ts'
@@ -51,8 +52,8 @@ export type ActiveExchange = {
   readonly check: (now: number) => void
   /** Ends it from the connection's side: its body is not what its head said, or nothing moved for too long. */
   readonly interrupt: (why: Interruption) => void
-  /** The connection is about to be reset. */
-  readonly cut: (why: InterruptReason | null) => void
+  /** The connection is about to be reset. A promise: a last word is on its way, and kept when it has gone out. */
+  readonly cut: (why: InterruptReason | null) => Promise<void> | null
   /** The client takes more of its answer. */
   readonly drained: () => void
   /** The client is gone. */
@@ -73,6 +74,8 @@ const drainMs = 5000
 const drainBytesMax = 16 * 1024 * 1024
 
 const challengeMs = 3000
+/** How long a reset waits for what is said before it. */
+const lastWordMsMax = 100
 /** A client that has said its last word may still be listening, or be gone: nobody can tell until something is written. */
 const halfClosedMs = 5000
 
@@ -185,8 +188,10 @@ export class Connection implements Cuttable, Lane, Watched {
     this.cutWhy ??= why
     this.poisoned = true
     this.out.drop()
-    this.active?.cut(why)
-    resetSocket(this.start.raw)
+    const { raw } = this.start
+    const word = this.active?.cut(why) ?? null
+    if (word === null) resetSocket(raw)
+    else void Promise.race([word, delay(lastWordMsMax, undefined, { ref: false })]).then(() => resetSocket(raw))
   }
 
   check(now: number): void {

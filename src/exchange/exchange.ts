@@ -11,7 +11,7 @@ import { decideHost } from '../policy/decide-host.ts'
 import { decideRequest } from '../policy/decide-request.ts'
 import type { Session } from '../sessions/session.ts'
 import type { ResponseWriter } from '../upstream/forward.ts'
-import type { Answer } from './answer.ts'
+import type { Answer, ClientEnd } from './answer.ts'
 import type { ActiveExchange, Connection, Interruption } from './connection.ts'
 import { type Decoded, decodeBody } from './decoded-body.ts'
 import type { Facts } from './facts.ts'
@@ -38,8 +38,8 @@ export type Delivery = {
   readonly abandon: () => void
   /** Once a sweep, with `performance.now()`. */
   readonly check: (now: number) => void
-  /** The client's connection is about to be reset. */
-  readonly cut?: (why: InterruptReason | null) => void
+  /** The client's connection is about to be reset: as soon as this is kept, and no later than in a moment. Null: now. */
+  readonly cut?: (why: InterruptReason | null) => Promise<void> | null
 }
 
 export class Exchange implements ActiveExchange, ResponseWriter {
@@ -85,8 +85,8 @@ export class Exchange implements ActiveExchange, ResponseWriter {
     if (this.#left || this.#interruption !== null) this.#abandon()
   }
 
-  cut(why: InterruptReason | null): void {
-    this.#delivery?.cut?.(why)
+  cut(why: InterruptReason | null): Promise<void> | null {
+    return this.#delivery?.cut?.(why) ?? null
   }
 
   interrupt(why: Interruption): void {
@@ -159,11 +159,11 @@ export class Exchange implements ActiveExchange, ResponseWriter {
     this.#answer.interim(head)
   }
 
-  /** From here on the connection carries what `hold` joins it to. Returns what the client sent ahead. */
-  switchTo(protocol: string, head: ResponseHead): Buffer {
-    this.connection.poisoned = true
-    this.#answer.switchTo(protocol, head)
-    return this.incoming.body.detach()
+  /** From here on the client's side carries what it is joined to. `early`: what the client sent ahead. */
+  switchTo(protocol: string, head: ResponseHead): { readonly client: ClientEnd; readonly early: Buffer } {
+    const client = this.#answer.switchTo(protocol, head)
+    if (this.#answer.last) this.connection.poisoned = true
+    return { client, early: this.incoming.body.detach() }
   }
 
   start(head: ResponseHead): void {

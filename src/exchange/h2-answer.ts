@@ -2,18 +2,23 @@
  * The answer to one request of HTTP/2, written to its stream (RFC 9113 §8.3.2).
  *
  * Promises: an answer that fails ends its own stream and no other; no field of one connection goes out on another; once it
- * is complete, a client that still sends is told to stop.
+ * is complete, a client that still sends is told to stop. Whoever asked for a WebSocket hears a yes only where there is one.
  */
 
 import type { ServerHttp2Stream } from 'node:http2'
+import { addAbortSignal } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { RawHead } from '../net/request-head.ts'
 import type { ResponseHead } from '../net/response-head.ts'
-import type { Answer } from './answer.ts'
+import { FailureError, failure } from '../upstream/failure.ts'
+import type { Answer, ClientEnd } from './answer.ts'
 import { asksGrpc, grpcFieldsOf } from './grpc-reply.ts'
 import type { Reply } from './reply.ts'
 
 /** RFC 9113 §7. */
 const noError = 0
+/** A last word that a client's window does not take by then is not said. */
+const lastWordMsMax = 100
 
 export class H2Answer implements Answer {
   readonly protocol = 'h2'
@@ -29,12 +34,14 @@ export class H2Answer implements Answer {
   readonly #stream: ServerHttp2Stream
   /** Refusals are told as this protocol tells them. */
   readonly #isGrpc: boolean
+  readonly #webSocket: boolean
   #bodiless: boolean
   /** The stream ends with trailers, whatever is in them. */
   #trailing = false
 
-  constructor(stream: ServerHttp2Stream, { method, fields }: RawHead) {
+  constructor(stream: ServerHttp2Stream, { method, fields }: RawHead, asks: 'answer' | 'websocket') {
     this.#stream = stream
+    this.#webSocket = asks === 'websocket'
     this.#isGrpc = asksGrpc(fields)
     this.#bodiless = method === 'HEAD'
   }
@@ -50,11 +57,31 @@ export class H2Answer implements Answer {
     if (status !== 101 && this.#writable) this.#stream.additionalHeaders({ ':status': status, ...valuesOf(fields) })
   }
 
-  switchTo(): void {
-    throw new Error('a stream of HTTP/2 does not leave HTTP')
+  /** RFC 8441 §5: without the proof that only HTTP/1.1 asks for. */
+  switchTo(_protocol: string, { fields }: ResponseHead): ClientEnd {
+    const stream = this.#stream
+    const agreed = fields.filter((_, at) => !/^sec-websocket-accept$/i.test(fields[at - (at % 2)] ?? ''))
+    this.status = 200
+    if (this.#writable) stream.respond(headerList(this.status, agreed))
+    return { stream, status: this.status, reset: (word) => this.#reset(word) }
+  }
+
+  #reset(word: Buffer | null): Promise<void> | null {
+    const stream = this.#stream
+    this.aborted = true
+    if (word === null || !this.#writable) {
+      cancel(stream)
+      return null
+    }
+    // A reset takes back what waits to be written.
+    const gone = new Promise<void>((resolve) => void stream.write(word, () => resolve()))
+    return Promise.race([gone, delay(lastWordMsMax, undefined, { ref: false })]).then(() => cancel(stream))
   }
 
   start({ status, fields, ended }: ResponseHead): void {
+    // Here any 2xx is what 101 is elsewhere (RFC 8441 §4): it would make messages of an answer's body.
+    if (this.#webSocket && status < 300)
+      throw new FailureError(failure('origin_malformed', new Error(`status ${status} to a WebSocket handshake`)))
     this.status = status
     this.#bodiless ||= status === 204 || status === 304 || ended === true
     if (!this.#writable) return
@@ -112,6 +139,11 @@ export class H2Answer implements Answer {
   get #writable(): boolean {
     return !this.#stream.destroyed && !this.#stream.closed
   }
+}
+
+/** By CANCEL, which is what a reset connection is on a stream (RFC 8441 §5): no other way of Node's to end one says that alone. */
+function cancel(stream: ServerHttp2Stream): void {
+  if (!stream.destroyed) addAbortSignal(AbortSignal.abort(), stream)
 }
 
 /** Fields that concern one connection were taken off already: `ResponseHead` has none, and a `Reply` never had. */

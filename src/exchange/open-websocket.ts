@@ -1,21 +1,21 @@
 /**
- * A WebSocket from its handshake on: frames between the client's connection and the origin's, which are read only where a
- * secret may come back in them.
+ * A WebSocket from its handshake on: frames between the client's side, a connection or a stream of one, and the origin's,
+ * which are read only where a secret may come back in them.
  *
  * Promises: messages, pings and close codes pass as they are but for what is masked, each direction held back by whoever reads slowly. A cut says
  * why in a close frame of ours where one fits between two of the origin's, and resets both sides; no byte of the origin
  * follows.
  */
 
-import type net from 'node:net'
 import type { Secret } from '../credentials/secret.ts'
 import { closeFrame, FrameWatch } from '../net/websocket-frames.ts'
 import { failure } from '../upstream/failure.ts'
 import type { Switched } from '../upstream/forward.ts'
 import { resetSocket } from '../upstream/reset-socket.ts'
-import { joinTunnel, type Tunnel } from '../upstream/tunnel.ts'
+import { joinStreams, type Tunnel } from '../upstream/tunnel.ts'
+import type { ClientEnd } from './answer.ts'
 import type { Delivery, Exchange } from './exchange.ts'
-import type { InterruptReason, Outcome } from './outcome.ts'
+import { type InterruptReason, interrupted, type Outcome } from './outcome.ts'
 import { RedactingFrames } from './redacting-frames.ts'
 import type { Rooms } from './rooms.ts'
 
@@ -29,12 +29,11 @@ export async function openWebSocket(
   search: MessageSearch | null,
 ): Promise<Outcome> {
   const { connection, facts } = exchange
-  const { stream, raw } = connection.start
   if (exchange.left || connection.cutWhy !== null) {
     resetSocket(origin.raw)
     return { kind: 'abandoned', detail: 'the client left before the answer was complete' }
   }
-  const early = exchange.switchTo('websocket', head)
+  const { client, early } = exchange.switchTo('websocket', head)
   const redacting = search === null ? null : new RedactingFrames(search.secrets)
   const frames = redacting ?? new FrameWatch()
   const passDown = (piece: Buffer): Buffer => {
@@ -44,14 +43,25 @@ export async function openWebSocket(
     }
     const before = redacting.redactions
     const bytes = redacting.pass(piece)
-    if (redacting.broken !== null) open.end(closeFrame(1002, 'the origin says what cannot be searched'))
+    if (redacting.broken !== null) void open.end(closeFrame(1002, 'the origin says what cannot be searched'))
     if (redacting.redactions > before) search?.onMasked(redacting.redactions - before)
     return bytes
   }
-  const beneath = { client: raw, origin: origin.raw, passDown }
-  const tunnel = joinTunnel(stream, origin.stream, early, rooms.relayed, beneath)
-  const endOrigin = (): void => rooms.deadlines.lingerThenDestroy(origin.stream, origin.raw)
-  const open = new OpenWebSocket(stream, tunnel, frames, endOrigin)
+  const tunnel = joinStreams(client.stream, origin.stream, early, rooms.relayed, {
+    resetClient: () => open.resetClient(),
+    resetOrigin: () => resetSocket(origin.raw),
+    passDown,
+  })
+  // A stream of HTTP/2 that was reset ends for its reader too.
+  client.stream.once('aborted', () => tunnel.cut('reset'))
+  const open = new OpenWebSocket({
+    client,
+    tunnel,
+    frames,
+    idleMs: connection.start.limits.exchangeIdleMs,
+    onIdle: () => exchange.interrupt(interrupted('idle')),
+    endOrigin: () => rooms.deadlines.lingerThenDestroy(origin.stream, origin.raw),
+  })
   exchange.carry(open)
   const end = await tunnel.done
   facts.bytesUp += end.bytesUp
@@ -60,38 +70,66 @@ export async function openWebSocket(
   if (typeof redacting?.broken === 'string') return failure('origin_unsearchable', new Error(redacting.broken))
   return end.how === 'cut'
     ? { kind: 'abandoned', detail: 'the connection was cut' }
-    : { kind: 'completed', status: head.status }
+    : { kind: 'completed', status: client.status }
+}
+
+type Ends = {
+  readonly client: ClientEnd
+  readonly tunnel: Tunnel
+  readonly frames: { readonly between: boolean }
+  readonly idleMs: number
+  /** Says why, before it is cut. */
+  readonly onIdle: () => void
+  readonly endOrigin: () => void
 }
 
 class OpenWebSocket implements Delivery {
-  readonly #client: net.Socket
-  readonly #tunnel: Tunnel
-  readonly #frames: { readonly between: boolean }
-  readonly #endOrigin: () => void
+  readonly #ends: Ends
+  /** The last, for the client, and when it has gone out. */
+  #word: Buffer | null = null
+  #gone: Promise<void> | null = null
+  #waits = 0
+  #moved = 0
+  #movedAt = performance.now()
 
-  constructor(client: net.Socket, tunnel: Tunnel, frames: { readonly between: boolean }, endOrigin: () => void) {
-    this.#client = client
-    this.#tunnel = tunnel
-    this.#frames = frames
-    this.#endOrigin = endOrigin
+  constructor(ends: Ends) {
+    this.#ends = ends
   }
 
   /** The client's side is closed: what it said last may still go out. */
   abandon(): void {
-    this.#endOrigin()
+    this.#ends.endOrigin()
   }
 
-  check(): void {}
-
-  cut(why: InterruptReason | null): void {
-    this.end(farewell(why))
+  /** Beside others on its connection nobody else notices that nothing moves here. */
+  check(now: number): void {
+    const { client, tunnel, idleMs, onIdle } = this.#ends
+    const waits = client.stream.writableLength
+    if (tunnel.bytes() !== this.#moved || waits !== this.#waits) {
+      this.#moved = tunnel.bytes()
+      this.#waits = waits
+      this.#movedAt = now
+    } else if (now - this.#movedAt > idleMs) {
+      onIdle()
+      void this.cut('idle')
+    }
   }
 
-  end(word: Buffer): void {
+  cut(why: InterruptReason | null): Promise<void> | null {
+    return this.end(farewell(why))
+  }
+
+  resetClient(): void {
+    this.#gone = this.#ends.client.reset(this.#word)
+  }
+
+  end(word: Buffer): Promise<void> | null {
+    const { client, tunnel, frames } = this.#ends
     // In the middle of a frame it would be read as part of a message, and behind bytes that wait it would not go out.
-    const fits = this.#frames.between && this.#client.writable && this.#client.writableLength === 0
-    if (fits) this.#client.write(word)
-    this.#tunnel.cut('cut')
+    const fits = frames.between && client.stream.writable && client.stream.writableLength === 0
+    if (fits) this.#word ??= word
+    tunnel.cut('cut')
+    return this.#gone
   }
 }
 

@@ -47,6 +47,9 @@ export type WalkParts = {
 }
 
 const sweepMs = 500
+/** What is under way in HTTP/2 when the gateway stops, and is not through by then, is cut. */
+const goAwayMsMax = 1000
+const lastWordMsMax = 250
 /** How long the last records are waited for at the end. */
 const settleMsMax = 2000
 
@@ -74,8 +77,10 @@ export async function startWalk(parts: WalkParts): Promise<GatewayWalk> {
   const close = async (): Promise<void> => {
     for (const listener of listeners) listener.stop()
     // HTTP/2 has a word for it, after which a client asks elsewhere instead of wondering what became of its request.
-    await h2Door.goAway()
+    h2Door.goAway()
+    await h2Door.left(goAwayMsMax)
     parts.sessions.book.cutAll('stopped')
+    await h2Door.left(lastWordMsMax)
     for (const listener of listeners) await listener.close()
     // What was cut ends now, and its record must be written; a name that is still asked for may take longer than we wait.
     await Promise.race([Promise.all([door.settled(), h2Door.settled()]), delay(settleMsMax, undefined, { ref: false })])

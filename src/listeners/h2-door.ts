@@ -5,6 +5,7 @@
  * before it could become a request has one too; floods end the connection that they come on, and nothing else.
  */
 
+import { randomBytes } from 'node:crypto'
 import http2 from 'node:http2'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ActiveExchange, Connection } from '../exchange/connection.ts'
@@ -19,8 +20,10 @@ import { StreamsUnderWay } from './streams-under-way.ts'
 
 export type H2Door = {
   readonly serve: (connection: Connection) => void
-  /** No client begins anything more, and is told so. Resolves when what was under way has ended, or has had its moment. */
-  readonly goAway: () => Promise<void>
+  /** No client begins anything more, and is told so. */
+  readonly goAway: () => void
+  /** Resolves when no client is left, or it was long enough. */
+  readonly left: (msMax: number) => Promise<void>
   /** Resolves when every exchange under way has its record. */
   readonly settled: () => Promise<void>
 }
@@ -28,8 +31,6 @@ export type H2Door = {
 const streamsMax = 100
 /** Of frames, header tables and answers that wait for one client, in MiB. */
 const sessionMemoryMax = 16
-/** What was under way when the gateway stops, and is not through by then, is cut. */
-const goAwayMsMax = 1000
 /** RFC 9113 §7. */
 const enhanceYourCalm = 11
 /** Refused heads told one by one where several came between two that were fit to be read. */
@@ -51,9 +52,11 @@ export function createH2Door(rooms: Rooms, { headBytesMax }: { readonly headByte
       stream.once('close', () => visits.delete(visit))
       visit.read()
     },
-    goAway: async () => {
+    goAway: () => {
       for (const visit of visits) visit.goAway()
-      const until = performance.now() + goAwayMsMax
+    },
+    left: async (msMax) => {
+      const until = performance.now() + msMax
       while (visits.size > 0 && performance.now() < until) await delay(10)
     },
     settled: () => count.settled(),
@@ -115,7 +118,12 @@ class H2Visit implements LaneListener {
       maxHeaderListPairs: 2 * fieldCountMax,
       maxSessionInvalidFrames: 100,
       maxSessionMemory: sessionMemoryMax,
-      settings: { enablePush: false, maxConcurrentStreams: streamsMax, maxHeaderListSize: 2 * headBytesMax },
+      settings: {
+        enableConnectProtocol: true,
+        enablePush: false,
+        maxConcurrentStreams: streamsMax,
+        maxHeaderListSize: 2 * headBytesMax,
+      },
       strictSingleValueFields: false,
     })
   }
@@ -185,9 +193,10 @@ class H2Visit implements LaneListener {
     this.#tellUnseen((stream.id ?? 0) - 2)
     this.#seen = Math.max(this.#seen, stream.id ?? 0)
     for (const text of list) this.#gauge.useful(text.length)
-    const { raw, head } = parseH2Head(list, { place, bodiless: stream.endAfterHeaders, headBytesMax })
+    const { raw, head } = parseH2Head(list, { place, bodiless: stream.endAfterHeaders, headBytesMax, newKey })
     const length = 'kind' in head || head.body.kind !== 'length' ? null : head.body.length
-    const lane = new H2Lane({ stream, raw, idleMs: connection.start.limits.exchangeIdleMs, length }, this)
+    const asks = 'kind' in head || head.method !== 'WEBSOCKET' ? 'answer' : 'websocket'
+    const lane = new H2Lane({ stream, raw, idleMs: connection.start.limits.exchangeIdleMs, length, asks }, this)
     this.#lanes.add(lane)
     if ('kind' in head) this.#note('malformed')
     count.begun()
@@ -263,6 +272,11 @@ class H2Visit implements LaneListener {
     connection.active?.leave()
     connection.closed()
   }
+}
+
+/** RFC 6455 §4.1: sixteen bytes that nobody has asked with before. */
+function newKey(): string {
+  return randomBytes(16).toString('base64')
 }
 
 function ignore(): void {}

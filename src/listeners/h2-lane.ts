@@ -36,6 +36,8 @@ export type LaneStart = {
   readonly idleMs: number
   /** As announced; null: not. */
   readonly length: number | null
+  /** What comes behind the head of a WebSocket handshake is no body. */
+  readonly asks: 'answer' | 'websocket'
 }
 
 export class H2Lane implements BodySource, Lane {
@@ -46,17 +48,19 @@ export class H2Lane implements BodySource, Lane {
   #active: ActiveExchange | null = null
   #received = 0
   #reading = false
+  /** Read by somebody else, who watches over it too. */
+  #detached = false
   #brokenConnection = false
   #movedBefore = 0
   #movedAt = performance.now()
 
   constructor(start: LaneStart, listener: LaneListener) {
-    const { stream, raw } = start
+    const { stream, raw, asks } = start
     this.#start = start
     this.#listener = listener
-    this.answer = new H2Answer(stream, raw)
+    this.answer = new H2Answer(stream, raw, asks)
     this.body = new RequestBody(this)
-    this.body.complete = stream.endAfterHeaders
+    this.body.complete = stream.endAfterHeaders || asks === 'websocket'
     stream.on('error', (error) => {
       this.#brokenConnection = brokeRules(error)
     })
@@ -96,12 +100,16 @@ export class H2Lane implements BodySource, Lane {
     this.#start.stream.pause()
   }
 
+  /** From here on whoever reads the stream has all of it. */
   detach(): Buffer {
-    throw new Error('a stream of HTTP/2 does not leave HTTP')
+    this.#detached = true
+    this.#start.stream.on('data', (piece: Buffer) => this.#listener.onBytes(piece.length))
+    return nothing
   }
 
   check(now: number): void {
     const { stream, idleMs } = this.#start
+    if (this.#detached) return
     const moved = this.#received + this.answer.written - stream.writableLength
     if (moved !== this.#movedBefore) {
       this.#movedBefore = moved
@@ -130,7 +138,7 @@ export class H2Lane implements BodySource, Lane {
     const reset = stream.rstCode !== 0 || !this.answer.ended
     this.body.fail(new Error('the client reset the stream'))
     const active = this.#active
-    if (active !== null && reset) {
+    if (active !== null && reset && !this.answer.aborted) {
       const short = length !== null && length !== this.#received && stream.rstCode === protocolError
       if (this.#brokenConnection) active.interrupt(deny('malformed_request', 'the client broke the rules of HTTP/2'))
       else if (short) active.interrupt(deny('malformed_request', 'the body is not as long as its head said'))
@@ -140,6 +148,8 @@ export class H2Lane implements BodySource, Lane {
     this.#listener.onClose(this, blamed ? 'blamed' : reset && !this.answer.aborted ? 'reset' : 'ended')
   }
 }
+
+const nothing = Buffer.alloc(0)
 
 /** What the library says when it gives up a connection for what came on it; anything else is the network's. */
 export function brokeRules(error: Error): boolean {

@@ -23,8 +23,9 @@ export class StreamsUnderWay implements ActiveExchange {
     for (const one of this.exchanges) one.interrupt(why)
   }
 
-  cut(why: InterruptReason | null): void {
-    for (const one of this.exchanges) one.cut(why)
+  cut(why: InterruptReason | null): Promise<void> | null {
+    const words = [...this.exchanges].map((one) => one.cut(why)).filter((word) => word !== null)
+    return words.length === 0 ? null : Promise.all(words).then(() => undefined)
   }
 
   drained(): void {

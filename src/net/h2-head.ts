@@ -3,6 +3,7 @@
  *
  * Promises: what HTTP/1.1 would refuse is refused here by the very same code; what only HTTP/2 can say wrong (pseudo-header
  * fields twice, late or unknown, fields of one connection, characters that would be line ends elsewhere) is refused first.
+ * A WebSocket handshake (RFC 8441) becomes the one of HTTP/1.1; whatever else extended CONNECT may ask for is refused.
  */
 
 import { parseHostField, sameAuthority, type Scheme } from './authority.ts'
@@ -24,12 +25,16 @@ export type H2Sent = {
   /** The stream ended with its head: there is no body. */
   readonly bodiless: boolean
   readonly headBytesMax: number
+  /** For a WebSocket handshake: the key that HTTP/2 has no use for, and origins of HTTP/1.1 wait for. */
+  readonly newKey: () => string
 }
 
 /** `list` is what the decoder of HPACK made of it: names and values in turn, pseudo-header fields among them. */
-export function parseH2Head(list: Fields, { place, bodiless, headBytesMax }: H2Sent): H2Head {
+export function parseH2Head(list: Fields, sent: H2Sent): H2Head {
+  const { place, bodiless, headBytesMax } = sent
   const sorted = sortFields(list, place, headBytesMax)
   const { pseudo } = sorted
+  if (sorted.problem === null && pseudo[':protocol'] !== null) return parseExtendedConnect(sorted, sent)
   const raw: RawHead = {
     method: pseudo[':method'] ?? '',
     target: pseudo[':path'] ?? '',
@@ -45,7 +50,42 @@ export function parseH2Head(list: Fields, { place, bodiless, headBytesMax }: H2S
   return { raw, head: bodiless ? head : { ...head, body: { kind: 'chunked' } } }
 }
 
-type Pseudo = Record<':authority' | ':method' | ':path' | ':scheme', string | null>
+/** RFC 8441 §4, §5. */
+function parseExtendedConnect({ pseudo, regular }: Sorted, { place, bodiless, newKey }: H2Sent): H2Head {
+  const handshake: string[] = []
+  for (let i = 0; i < regular.length; i += 2) {
+    const name = regular[i] ?? ''
+    // Whoever sends one here proves nothing by it: the proof is between us and the origin.
+    if (name !== 'sec-websocket-key') handshake.push(name, regular[i + 1] ?? '')
+  }
+  const host = pseudo[':authority'] ?? ''
+  const raw: RawHead = {
+    method: 'GET',
+    target: pseudo[':path'] ?? '',
+    httpVersion: '1.1',
+    fields: [
+      'host',
+      host,
+      'connection',
+      'Upgrade',
+      'upgrade',
+      'websocket',
+      'sec-websocket-key',
+      newKey(),
+      ...handshake,
+    ],
+  }
+  const problem = connectProblem(pseudo, bodiless) ?? pseudoProblem(pseudo, place.scheme)
+  return { raw, head: problem ?? parseRequestHead(raw, place) }
+}
+
+function connectProblem(pseudo: Pseudo, bodiless: boolean): HeadProblem | null {
+  if (pseudo[':method'] !== 'CONNECT') return malformed(':protocol without CONNECT')
+  if (pseudo[':protocol'] !== 'websocket') return malformed('extended CONNECT to something else than a WebSocket')
+  return bodiless ? malformed('a WebSocket handshake that is the end of its stream') : null
+}
+
+type Pseudo = Record<':authority' | ':method' | ':path' | ':protocol' | ':scheme', string | null>
 
 type Sorted = { readonly pseudo: Pseudo; readonly regular: readonly string[]; readonly problem: HeadProblem | null }
 
@@ -64,7 +104,7 @@ const ofConnection: ReadonlySet<string> = new Set([
 ])
 
 function sortFields(list: Fields, place: H2Sent['place'], headBytesMax: number): Sorted {
-  const pseudo: Pseudo = { ':authority': null, ':method': null, ':path': null, ':scheme': null }
+  const pseudo: Pseudo = { ':authority': null, ':method': null, ':path': null, ':protocol': null, ':scheme': null }
   const regular: string[] = []
   let problem: HeadProblem | null = null
   let cookieAt = 0
@@ -120,7 +160,8 @@ function notRegular(name: string, value: string, { authority, scheme }: H2Sent['
 }
 
 function pseudoProblem(pseudo: Pseudo, scheme: Scheme): HeadProblem | null {
-  for (const [name, value] of Object.entries(pseudo)) if (value === null) return malformed(`no ${name}`)
+  for (const [name, value] of Object.entries(pseudo))
+    if (value === null && name !== ':protocol') return malformed(`no ${name}`)
   return pseudo[':scheme'] === scheme ? null : malformed(':scheme is not the scheme of the tunnel')
 }
 

@@ -1,11 +1,12 @@
 /**
- * Bytes we do not read: two sockets joined.
+ * Bytes we do not read: two sockets joined, or what runs over them.
  *
  * Promises: each direction ends on its own (half-close); when one side fails or is cut, both are reset at once, and no
  * byte that waited in a buffer goes out after that.
  */
 
 import type net from 'node:net'
+import type { Duplex } from 'node:stream'
 import { resetSocket } from './reset-socket.ts'
 
 export type TunnelEnd = {
@@ -18,14 +19,13 @@ export type Tunnel = {
   readonly done: Promise<TunnelEnd>
   /** Bytes so far in both directions: the sign of life an idle limit looks at. */
   readonly bytes: () => number
-  readonly cut: (how: 'cut' | 'idle') => void
+  readonly cut: (how: 'cut' | 'idle' | 'reset') => void
 }
 
-/** What stands beneath the two, and what becomes of what flows towards the client. */
+/** How the two are reset, and what becomes of what flows towards the client. */
 export type Beneath = {
-  /** The sockets that a cut resets: of TLS, those it runs over. */
-  readonly client: net.Socket
-  readonly origin: net.Socket
+  readonly resetClient: () => void
+  readonly resetOrigin: () => void
   /** Returns what goes on instead. */
   readonly passDown: (chunk: Buffer) => Buffer
 }
@@ -39,7 +39,18 @@ export function joinTunnel(
   origin: net.Socket,
   first: Buffer,
   relayed: (bytes: number) => void,
-  beneath: Beneath = { client, origin, passDown: asIs },
+): Tunnel {
+  const resetClient = (): void => resetSocket(client)
+  const resetOrigin = (): void => resetSocket(origin)
+  return joinStreams(client, origin, first, relayed, { resetClient, resetOrigin, passDown: asIs })
+}
+
+export function joinStreams(
+  client: Duplex,
+  origin: Duplex,
+  first: Buffer,
+  relayed: (bytes: number) => void,
+  beneath: Beneath,
 ): Tunnel {
   const { promise: done, resolve } = Promise.withResolvers<TunnelEnd>()
   let bytesUp = first.length
@@ -51,20 +62,20 @@ export function joinTunnel(
     if (end !== null) return
     end = how
     if (how !== 'ended') {
-      resetSocket(beneath.client)
-      resetSocket(beneath.origin)
+      beneath.resetClient()
+      beneath.resetOrigin()
     }
     resolve({ bytesUp, bytesDown, how })
   }
-  const onClose = (socket: net.Socket, hadError: boolean): void => {
+  const onClose = (socket: Duplex, hadError: unknown): void => {
     open--
     // Closed before its peer had said everything: nothing can flow any more.
-    if (hadError || !socket.readableEnded) close('reset')
+    if (hadError === true || !socket.readableEnded) close('reset')
     else if (open === 0) close('ended')
   }
   for (const socket of [client, origin]) {
     socket.on('error', ignore)
-    socket.once('close', (hadError) => onClose(socket, hadError))
+    socket.once('close', (hadError?: boolean) => onClose(socket, hadError))
   }
   if (first.length > 0) origin.write(first)
   const joined = (): boolean => end === null
@@ -82,7 +93,7 @@ export function joinTunnel(
 }
 
 /** What `pipe` does between sockets that are reset together: after that nothing more is written. */
-function relay(from: net.Socket, to: net.Socket, joined: () => boolean, pass: (chunk: Buffer) => Buffer): void {
+function relay(from: Duplex, to: Duplex, joined: () => boolean, pass: (chunk: Buffer) => Buffer): void {
   from.on('data', (chunk: Buffer) => {
     if (!joined()) return
     const bytes = pass(chunk)

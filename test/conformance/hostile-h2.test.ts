@@ -55,6 +55,11 @@ const requestsAtOrigin = (): number =>
 
 type Heads = Record<string, () => Pair[]>
 
+const connect = (protocol: string, changes: Readonly<Record<string, string | null>> = {}): Pair[] => [
+  [':protocol', protocol],
+  ...usual({ ':method': 'CONNECT', ...changes }),
+]
+
 describe('a head that is refused', () => {
   const heads: Heads = {
     'another authority': () => usual({ ':authority': 'evil.test' }),
@@ -73,7 +78,15 @@ describe('a head that is refused', () => {
       [':method', 'CONNECT'],
       [':authority', 'evil.test:443'],
     ],
-    'extended CONNECT': () => [...usual({ ':method': 'CONNECT' }), [':protocol', 'websocket']],
+    'extended CONNECT at the end of its stream': () => connect('websocket'),
+    'extended CONNECT to what is none': () => connect('connect-udp'),
+    'extended CONNECT to nothing': () => connect(''),
+    'extended CONNECT twice': () => [[':protocol', 'websocket'], ...connect('websocket')],
+    'extended CONNECT without a path': () => connect('websocket').filter(([name]) => name !== ':path'),
+    'extended CONNECT to no path': () => connect('websocket', { ':path': 'chat' }),
+    'extended CONNECT to another authority': () => connect('websocket', { ':authority': 'evil.test' }),
+    ':protocol of a GET': () => [[':protocol', 'websocket'], ...usual()],
+    ':protocol behind a field': () => [...usual({ ':method': 'CONNECT' }), ['x', 'y'], [':protocol', 'websocket']],
     'another scheme': () => usual({ ':scheme': 'http' }),
     'an upper-case name': () => [...usual(), ['X-A', 'b']],
     Connection: () => [...usual(), ['connection', 'x']],

@@ -5,11 +5,13 @@
 import { execFile } from 'node:child_process'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { type Browser, chromium, type Page } from 'playwright-core'
+import { WebSocketServer } from 'ws'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { type Site, startSite } from '../support/local-ca-origin.ts'
-import { type RealGateway, startRealGateway } from '../support/real-clients.ts'
+import { type RealGateway, type Sandbox, startRealGateway } from '../support/real-clients.ts'
 
 const run = promisify(execFile)
 const secret = 'the-key-of-the-account-0123456789'
@@ -18,6 +20,7 @@ let site: Site
 let world: RealGateway
 let browser: Browser
 let page: Page
+let sandbox: Sandbox
 beforeAll(async () => {
   site = await startSite((_request, response) => {
     response.setHeader('content-type', 'text/html')
@@ -25,15 +28,16 @@ beforeAll(async () => {
   })
   const rule = { addresses: ['127.0.0.0/8'], ports: [site.httpsPort], methods: ['GET'] }
   world = await startRealGateway({
-    hosts: ['page.test', 'api.test'],
+    hosts: ['page.test', 'api.test', 'chat.test'],
     originCa: site.ca.certificate,
     policies: {
       browsing: [
         { ...rule, host: 'page.test', paths: ['/', '/hello'] },
         { ...rule, host: 'api.test', credential: 'api' },
+        { ...rule, host: 'chat.test', methods: ['GET', 'WEBSOCKET'], credential: 'api' },
       ],
     },
-    credentials: [{ name: 'api', kind: 'bearer', hosts: ['api.test'] }],
+    credentials: [{ name: 'api', kind: 'bearer', hosts: ['api.test', 'chat.test'] }],
     secrets: { api: secret },
   })
   browser = await launch()
@@ -51,7 +55,7 @@ afterEach(() => page?.close())
 
 /** With a home of its own in which our CA is one of the roots. */
 async function launch(): Promise<Browser> {
-  const sandbox = await world.sandbox('browsing', { refusal: 'inside' })
+  sandbox = await world.sandbox('browsing', { refusal: 'inside' })
   const roots = join(sandbox.directory, '.pki', 'nssdb')
   await mkdir(roots, { recursive: true })
   await run('certutil', ['-d', `sql:${roots}`, '-N', '--empty-password'])
@@ -107,3 +111,57 @@ it('has the secret put on for a page of the API itself, and for no page of anoth
   const sent = site.requests.filter(({ url }) => url === '/hello').map(({ headers }) => headers.authorization)
   expect(sent).toEqual([`Bearer ${secret}`])
 })
+
+/** In the page: says each text when the one before it has come back, and then goodbye. */
+const talk = async (target: string, texts: readonly string[]): Promise<unknown> =>
+  page.evaluate(`(async () => {
+    const socket = new WebSocket(${JSON.stringify(target)})
+    const closed = new Promise((resolve) => (socket.onclose = ({ code, reason }) => resolve(code + ' ' + reason)))
+    await new Promise((resolve) => (socket.onopen = resolve))
+    const said = []
+    for (const text of ${JSON.stringify(texts)}) {
+      socket.send(text)
+      said.push(await new Promise((resolve) => (socket.onmessage = ({ data }) => resolve(data))))
+    }
+    if (said.length > 0) socket.close(4000, 'bye')
+    return [...said, await closed]
+  })()`)
+
+it('speaks WebSocket on a stream of the connection that it has, for the account, and hears why it ends', async () => {
+  const chat = new WebSocketServer({ server: site.secure })
+  const handshakes: (string | undefined)[] = []
+  chat.on('connection', (socket, request) => {
+    handshakes.push(request.headers.authorization)
+    socket.on('message', (data: Buffer) => {
+      const text = data.toString()
+      socket.send(text === 'who am I' ? secret : text)
+    })
+    socket.on('error', () => undefined)
+  })
+  await page.goto(url('chat.test', '/'))
+  const target = url('chat.test', '/chat').replace('https:', 'wss:')
+  const large = 'x'.repeat(300_000)
+  expect(await talk(target, ['hello', 'who am I', large])).toEqual([
+    'hello',
+    '*'.repeat(secret.length),
+    large,
+    '4000 bye',
+  ])
+  expect(handshakes).toEqual([`Bearer ${secret}`])
+  // 101 is what HTTP/1.1 says.
+  expect(await recordOf('WEBSOCKET')).toMatchObject({ outcome: 'allow', status: 200, path: '/chat', redactions: 1 })
+
+  const ending = talk(target, [])
+  await expect.poll(() => handshakes.length).toBe(2)
+  await delay(200)
+  await world.control('DELETE', `/v1/sessions/${sandbox.id}`)
+  expect(await ending).toEqual(['1008 the session was revoked'])
+  chat.close()
+})
+
+async function recordOf(method: string): Promise<object> {
+  const found = async (): Promise<object | undefined> =>
+    (await world.audit()).find((one) => one.method === method && one.event === 'final')
+  await expect.poll(found).toBeDefined()
+  return (await found()) ?? {}
+}

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { closeOf, frameOf, type WebSocketPeer } from '../support/websocket-peer.ts'
-import { handshake, key, linesOf, type Way, ways, WebSocketWorld } from '../support/websocket-world.ts'
+import { acceptFor, closeOf, frameOf, type WebSocketPeer } from '../support/websocket-peer.ts'
+import { everyWay, handshake, key, linesOf, ways, WebSocketWorld } from '../support/websocket-world.ts'
 import type { WorldSession } from '../support/world.ts'
 
 let sockets: WebSocketWorld
@@ -32,13 +32,21 @@ async function payloadOf(peer: WebSocketPeer, timeoutMs?: number): Promise<strin
   return typeof frame === 'string' ? frame : `${frame.opcode} ${frame.payload.toString()}`
 }
 
-describe.each(ways)('a WebSocket, %s', (way) => {
+describe.each(everyWay)('a WebSocket, %s', (way) => {
+  /** What an answer says of it. */
+  const switched = way === 'h2' ? 200 : 101
+
   it('carries frames both ways as they are, and ends with the close code of whoever ends it', async () => {
     const { client, origin, answer } = await sockets.open(way, session)
-    expect(answer.fields.filter(([name]) => /^(?:connection|upgrade)$/.test(name))).toEqual([
-      ['connection', 'Upgrade'],
-      ['upgrade', 'websocket'],
-    ])
+    expect(answer.fields.filter(([name]) => /^(?:connection|upgrade|sec-websocket-accept)$/.test(name))).toEqual(
+      way === 'h2'
+        ? []
+        : [
+            ['connection', 'Upgrade'],
+            ['upgrade', 'websocket'],
+            ['sec-websocket-accept', acceptFor(key)],
+          ],
+    )
     client.send('text', 'hello')
     client.send('ping', 'p1')
     client.send('text', 'be', false)
@@ -72,7 +80,7 @@ describe.each(ways)('a WebSocket, %s', (way) => {
       method: 'WEBSOCKET',
       path: '/chat',
       outcome: 'allow',
-      status: 101,
+      status: switched,
     })
     // Heads, and every byte of every frame.
     expect(record?.bytesUp).toBeGreaterThan(client.bytesOut + 100)
@@ -90,25 +98,12 @@ describe.each(ways)('a WebSocket, %s', (way) => {
       'cookie: a=b',
       'origin: https://page.test',
       'sec-websocket-extensions: permessage-deflate; x=1',
-      `sec-websocket-key: ${key}`,
+      // On a stream none is sent, and the origin hears one of ours.
+      way === 'h2' ? expect.stringMatching(/^sec-websocket-key: [A-Za-z0-9+/]{22}==$/) : `sec-websocket-key: ${key}`,
       'sec-websocket-protocol: chat, v2',
       'sec-websocket-version: 13',
       'upgrade: websocket',
     ])
-  })
-
-  it('takes what the client sends behind its handshake for frames, and what the origin sends behind its 101', async () => {
-    const origin = sockets.originOf(way)
-    const before = origin.onPeer
-    origin.onPeer = (peer) => void peer.send('text', 'first')
-    const { client, head } = await sockets.reach(way, session)
-    const early = frameOf('text', Buffer.from('early'), true)
-    await client.send(Buffer.concat([Buffer.from(head(handshake)), early]))
-    expect(await client.response()).toMatchObject({ status: 101 })
-    origin.onPeer = before
-    expect(await payloadOf(origin.peers.at(-1) as WebSocketPeer)).toBe('text early')
-    await expect.poll(() => client.unread.toString('latin1')).toBe('\x81\x05first')
-    client.destroy()
   })
 
   it('that is revoked is told so in a close frame, is cut on both sides, and hears not one byte more', async () => {
@@ -130,7 +125,7 @@ describe.each(ways)('a WebSocket, %s', (way) => {
     await expect.poll(() => origin.end).not.toBe('open')
     await expect.poll(() => recorded().length).toBe(1)
     expect(recorded()).toMatchObject([
-      { outcome: 'interrupted', detail: 'the session was revoked', status: 101, method: 'WEBSOCKET' },
+      { outcome: 'interrupted', detail: 'the session was revoked', status: switched, method: 'WEBSOCKET' },
     ])
   })
 
@@ -173,9 +168,25 @@ describe.each(ways)('a WebSocket, %s', (way) => {
     other.client.socket.end()
     await expect.poll(() => recorded().length).toBe(2)
     expect(recorded().map(({ outcome, status }) => [outcome, status])).toEqual([
-      ['allow', 101],
-      ['allow', 101],
+      ['allow', switched],
+      ['allow', switched],
     ])
+  })
+})
+
+describe.each(ways)('a WebSocket, %s', (way) => {
+  it('takes what the client sends behind its handshake for frames, and what the origin sends behind its 101', async () => {
+    const origin = sockets.originOf(way)
+    const before = origin.onPeer
+    origin.onPeer = (peer) => void peer.send('text', 'first')
+    const { client, head } = await sockets.reach(way, session)
+    const early = frameOf('text', Buffer.from('early'), true)
+    await client.send(Buffer.concat([Buffer.from(head(handshake)), early]))
+    expect(await client.response()).toMatchObject({ status: 101 })
+    origin.onPeer = before
+    expect(await payloadOf(origin.peers.at(-1) as WebSocketPeer)).toBe('text early')
+    await expect.poll(() => client.unread.toString('latin1')).toBe('\x81\x05first')
+    client.destroy()
   })
 })
 
@@ -197,7 +208,7 @@ it('is open in the gauge and in the audit log while it lasts, and gone from both
   expect(await metric()).toBe('0')
 })
 
-describe.each<Way>(['plain', 'tls'])('10 MB messages, %s', (way) => {
+describe.each(['plain', 'tls', 'h2'] as const)('10 MB messages, %s', (way) => {
   const message = Buffer.alloc(10_000_000, 'sallyport ')
 
   it('come back whole from an echo', async () => {

@@ -30,6 +30,8 @@ export type Site = AsyncDisposable & {
   readonly requests: SeenRequest[]
   /** Connections open now, both ports. */
   readonly sockets: ReadonlySet<Socket>
+  /** For what it does not answer itself: WebSockets. */
+  readonly secure: https.Server
 }
 
 /** `handler` sees what `answerPages` does not know. */
@@ -65,6 +67,7 @@ export async function startSite(handler: SiteHandler = notFound): Promise<Site> 
     httpsPort,
     requests,
     sockets,
+    secure,
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy()
       await Promise.all([plain, secure].map((server) => new Promise((resolve) => server.close(resolve))))

@@ -209,6 +209,6 @@ function readChunked(
 }
 
 /** The value of a field of a response, or null. */
-export function fieldOf(response: RawResponse, name: string): string | null {
+export function fieldOf(response: Pick<RawResponse, 'fields'>, name: string): string | null {
   return response.fields.find(([found]) => found === name.toLowerCase())?.[1] ?? null
 }

@@ -2,6 +2,7 @@
 
 import { createHash, randomBytes } from 'node:crypto'
 import type net from 'node:net'
+import type { Duplex } from 'node:stream'
 import tls from 'node:tls'
 import type { RawOrigin } from './raw-origin.ts'
 import { readStrictly, type StrictRequest, valuesOf } from './strict-http.ts'
@@ -17,7 +18,8 @@ export type Frame = {
 const opcodes = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const
 
 export class WebSocketPeer {
-  readonly socket: net.Socket
+  /** A connection, or a stream of one. */
+  readonly socket: Duplex
   /** Bytes of frames, heads included. */
   bytesIn = 0
   bytesOut = 0
@@ -28,12 +30,13 @@ export class WebSocketPeer {
   #size = 0
   #wake: () => void = () => undefined
 
-  constructor(socket: net.Socket, options: { readonly masks: boolean; readonly early?: Buffer }) {
+  constructor(socket: Duplex, options: { readonly masks: boolean; readonly early?: Buffer }) {
     this.socket = socket
     this.#masks = options.masks
     if (options.early !== undefined) this.#take(options.early)
     socket.on('data', (chunk: Buffer) => this.#take(chunk))
     socket.on('error', () => this.#ended('reset'))
+    socket.on('aborted', () => this.#ended('reset'))
     socket.on('end', () => this.#ended('fin'))
     socket.on('close', () => this.#ended('reset'))
   }

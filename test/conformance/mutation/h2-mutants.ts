@@ -17,6 +17,8 @@ const door = of('listeners/h2-door.ts', [hostile, streams])
 const lane = of('listeners/h2-lane.ts', [hostile, streams])
 const answer = of('exchange/h2-answer.ts', [streams])
 
+const webSocket = (file: string) => of(file, ['integration/h2-websocket.test.ts'])
+
 const origins = 'integration/h2-origins.test.ts'
 const forwardH2 = of('upstream/forward-h2.ts', [origins])
 const sessions = of('upstream/h2-sessions.ts', [origins])
@@ -48,6 +50,69 @@ export const h2Mutants: readonly Mutant[] = [
     to: "return pseudo[':scheme'] !== null ?",
   }),
   head({ without: 'the bound of a head', from: 'if (bytes > headBytesMax)', to: 'if (bytes < 0)' }),
+  head({
+    without: 'the refusal of what is no WebSocket',
+    from: "if (pseudo[':protocol'] !== 'websocket') return",
+    to: 'if (false) return',
+  }),
+  head({
+    without: 'the tie of :protocol to CONNECT',
+    from: "if (pseudo[':method'] !== 'CONNECT') return",
+    to: 'if (false) return',
+  }),
+  head({
+    without: 'the refusal of a WebSocket without a way to speak',
+    from: "return bodiless ? malformed('a WebSocket handshake that is the end of its stream') : null",
+    to: 'return null',
+  }),
+  head({
+    without: 'the check of a WebSocket handshake by what HTTP/1.1 has for it',
+    from: 'return { raw, head: problem ?? parseRequestHead(raw, place) }',
+    to: "return { raw, head: parseRequestHead({ ...raw, fields: ['host', place.authority.text, ...raw.fields.slice(2)] }, place) }",
+  }),
+  webSocket('exchange/h2-answer.ts')({
+    without: 'the difference between an answer and a yes',
+    from: 'if (this.#webSocket && status < 300)',
+    to: 'if (this.#webSocket && status < 200)',
+    cases: 'that would be a yes',
+  }),
+  webSocket('exchange/h2-answer.ts')({
+    without: 'the wait for a last word',
+    from: 'return Promise.race([gone, delay(lastWordMsMax, undefined, { ref: false })]).then(() => cancel(stream))',
+    to: 'cancel(stream)\n    return gone',
+    cases: 'hears why',
+  }),
+  webSocket('exchange/connection.ts')({
+    without: 'the wait for last words',
+    from: 'if (word === null) resetSocket(raw)',
+    to: 'if (word !== undefined) resetSocket(raw)',
+    cases: 'hears why',
+  }),
+  webSocket('exchange/open-websocket.ts')({
+    without: 'the reset of a stream that was reset',
+    from: "client.stream.once('aborted', () => tunnel.cut('reset'))",
+    to: '',
+    cases: 'ends alone',
+  }),
+  webSocket('gateway/walk-parts.ts')({
+    without: 'the moment for last words at the end',
+    from: 'await h2Door.left(lastWordMsMax)',
+    to: '',
+    cases: 'gateway that stops',
+  }),
+  webSocket('listeners/h2-lane.ts')({
+    without: 'the count of bytes of messages',
+    from: "this.#start.stream.on('data', (piece: Buffer) => this.#listener.onBytes(piece.length))",
+    to: '',
+    cases: 'no flood',
+  }),
+  of('exchange/open-websocket.ts', ['integration/delivery-silence.test.ts'])({
+    without: 'the deadline of a stream of messages',
+    from: 'else if (now - this.#movedAt > idleMs)',
+    to: 'else if (now < 0)',
+    cases: 'WebSocket',
+  }),
+
   head({ without: 'the joining of cookies', from: "if (name === 'cookie' && cookieAt > 0)", to: 'if (cookieAt < 0)' }),
 
   door({

@@ -70,8 +70,8 @@ export const webSocketMutants: readonly Mutant[] = [
   }),
   open({
     without: 'the end of what cannot be searched',
-    from: 'if (redacting.broken !== null) open.end(',
-    to: 'if (redacting.redactions < 0) open.end(',
+    from: 'if (redacting.broken !== null) void open.end(',
+    to: 'if (redacting.redactions < 0) void open.end(',
     cases: 'cannot be searched',
   }),
 ]

@@ -40,7 +40,7 @@ function activeOf(isAllowed: (session: Session) => boolean = () => true): Active
   return {
     stillAllowed: isAllowed,
     check: () => undefined,
-    cut: () => undefined,
+    cut: () => null,
     interrupt: () => undefined,
     drained: () => undefined,
     leave: () => undefined,

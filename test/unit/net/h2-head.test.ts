@@ -12,8 +12,9 @@ const usual: readonly Pair[] = [
   [':path', '/a?b=c'],
 ]
 
+const key = 'dGhlIHNhbXBsZSBub25jZQ=='
 const read = (pairs: readonly Pair[], bodiless = true, headBytesMax = 32_768) =>
-  parseH2Head(pairs.flat(), { place, bodiless, headBytesMax })
+  parseH2Head(pairs.flat(), { place, bodiless, headBytesMax, newKey: () => key })
 
 const withPseudo = (name: string, value: string): readonly Pair[] =>
   usual.map(([found, was]) => [found, found === name ? value : was])
@@ -59,6 +60,35 @@ describe('the header list of a request', () => {
   })
 })
 
+const connect = (protocol: string): readonly Pair[] => [...withPseudo(':method', 'CONNECT'), [':protocol', protocol]]
+
+describe('a WebSocket handshake', () => {
+  const asked = [...connect('websocket'), ['sec-websocket-version', '13']] as const
+
+  it('is the one of HTTP/1.1, with a key of ours', () => {
+    const { raw, head } = read([...asked, ['sec-websocket-key', 'AAAA'], ['x', 'y']], false)
+    expect(raw).toEqual({
+      method: 'GET',
+      target: '/a?b=c',
+      httpVersion: '1.1',
+      fields:
+        `host good.test connection Upgrade upgrade websocket sec-websocket-key ${key} sec-websocket-version 13 x y`.split(
+          ' ',
+        ),
+    })
+    expect(head).toMatchObject({ method: 'WEBSOCKET', path: '/a', query: 'b=c', body: { kind: 'none' } })
+  })
+
+  it.each<[string, readonly Pair[], RegExp]>([
+    ['another authority', asked.map((pair): Pair => (pair[0] === ':authority' ? [pair[0], 'evil.test'] : pair)), /mis/],
+    ['another scheme', asked.map((pair): Pair => (pair[0] === ':scheme' ? [pair[0], 'http'] : pair)), /scheme/],
+    ['a target that is no path', asked.map((pair): Pair => (pair[0] === ':path' ? [pair[0], 'chat'] : pair)), /path/],
+    ['Connection', [...asked, ['connection', 'x']], /connection/],
+  ])('with %s is refused', (_name, pairs, detail) => {
+    expect(problemOf(pairs, false)).toMatch(detail)
+  })
+})
+
 describe('what only HTTP/2 can say wrong', () => {
   const late: Pair[] = [['x', 'y']]
   it.each<[string, readonly Pair[], RegExp]>([
@@ -68,7 +98,12 @@ describe('what only HTTP/2 can say wrong', () => {
     ['no :path', usual.slice(0, 3), /no :path/],
     ...usual.map((pair): [string, Pair[], RegExp] => [`${pair[0]} twice`, [...usual, pair], /more than one/]),
     ['a pseudo-header field behind another', [...usual.slice(0, 3), ...late, [':path', '/']], /behind/],
-    ['extended CONNECT', [...usual, [':protocol', 'websocket']], /does not know/],
+    [':protocol of a GET', [...usual, [':protocol', 'websocket']], /without CONNECT/],
+    ['two :protocol', [...connect('websocket'), [':protocol', 'websocket']], /more than one/],
+    ['extended CONNECT to what is none', connect('connect-udp'), /than a WebSocket/],
+    ['extended CONNECT to nothing', connect(''), /than a WebSocket/],
+    ['extended CONNECT in other letters', connect('WebSocket'), /than a WebSocket/],
+    ['extended CONNECT at the end of its stream', connect('websocket'), /end of its stream/],
     ['a status', [...usual, [':status', '200']], /does not know/],
     ['the name of a method of objects', [...usual, [':constructor', 'x']], /does not know/],
     ['another scheme', withPseudo(':scheme', 'http'), /scheme/],

@@ -6,6 +6,7 @@ export function secretVariablesOf({ credentials, control, sessions }: Config): S
   const names = new Set<string>()
   for (const { secret } of credentials) for (const variable of secret.variables) names.add(variable)
   for (const { secret } of control.tokens) if ('env' in secret) names.add(secret.env)
+  if (sessions.secretKey !== null && 'env' in sessions.secretKey) names.add(sessions.secretKey.env)
   for (const { token } of sessions.static) if (token !== null) names.add(token.env)
   return names
 }

@@ -48,6 +48,15 @@ const StaticSession = Type.Object(
   closed,
 )
 
+const SecretKey = Type.Unsafe<{ readonly env?: string; readonly file?: string } | null>({
+  type: ['object', 'null'],
+  description: 'Where the key is that seals the values sessions bring; null: one beside the sessions.',
+  properties: { env: Type.String({ minLength: 1 }), file: Path },
+  minProperties: 1,
+  maxProperties: 1,
+  ...closed,
+})
+
 const limits = Type.Unsafe<Partial<Record<ProcessLimitKey, number | string>>>({
   type: 'object',
   description: 'Of the whole process.',
@@ -79,6 +88,7 @@ const sections = {
       {
         store: Type.Optional(Type.Enum(['file', 'memory'])),
         defaultTtl: Type.Optional(Type.String({ maxLength: 32, description: '30m, 1h' })),
+        secretKey: Type.Optional(SecretKey),
         static: Type.Optional(Type.Array(StaticSession, { maxItems: 1000 })),
       },
       closed,
@@ -219,6 +229,8 @@ export type Config = {
   readonly sessions: {
     readonly store: 'file' | 'memory'
     readonly defaultTtlMs: number
+    /** Null: the state key serves. */
+    readonly secretKey: { readonly env: string } | { readonly file: string } | null
     readonly static: readonly StaticSessionConfig[]
   }
   readonly credentials: readonly Credential[]

@@ -13,7 +13,7 @@ export function configDefaults(stateDirectory: string): Readonly<Record<string, 
     ca: null,
     // Null: the shipped policies only.
     policies: null,
-    sessions: { store: 'file', defaultTtl: '1h', static: [] },
+    sessions: { store: 'file', defaultTtl: '1h', secretKey: null, static: [] },
     credentials: [],
     upstream: { proxy: null, roots: 'bundled', extraCa: null, dns: { servers: null, hosts: {} } },
     // The file: audit.jsonl in the state directory, unless the log goes to standard output.

@@ -93,16 +93,22 @@ export async function loadConfig(options: LoadOptions): Promise<Issue[] | Loaded
 
 const noFile: ConfigText = { value: {}, at: () => ({ file: 'configuration', line: 0, column: 0 }) }
 
-/** Names under `env:` of any `secret:` or `token:`: whatever these variables are called, they are no settings. */
+const secretKeys: ReadonlySet<string> = new Set(['secret', 'secretKey', 'token'])
+
+/** Names under `env:` of any `secret:`, `secretKey:` or `token:`: whatever these variables are called, they are no settings. */
 function secretVariables(value: unknown, found: Set<string> = new Set()): Set<string> {
   if (Array.isArray(value)) for (const item of value) secretVariables(item, found)
   if (!isRecord(value)) return found
   for (const [key, inner] of Object.entries(value)) {
-    const isSource = (key === 'secret' || key === 'token') && isRecord(inner) && typeof inner['env'] === 'string'
+    const isSource = secretKeys.has(key) && isRecord(inner) && typeof inner['env'] === 'string'
     if (isSource) found.add(String(inner['env']))
     else secretVariables(inner, found)
   }
   return found
+}
+
+function keyFileOf({ sessions: { secretKey } }: ParsedConfig['config']): string | null {
+  return secretKey !== null && 'file' in secretKey ? secretKey.file : null
 }
 
 /** The state and policy paths; the file was judged before it was read. */
@@ -111,6 +117,7 @@ function pathIssues({ config }: ParsedConfig, at: PlaceOf): Issue[] {
     [['stateDirectory'], config.stateDirectory],
     [['policies'], config.policies],
     [['ca', 'key'], config.ca?.key ?? null],
+    [['sessions', 'secretKey', 'file'], keyFileOf(config)],
   ]
   return paths.flatMap(([path, folder]) => {
     const problem = folder === null ? null : pathProblem(folder)

@@ -93,7 +93,12 @@ function assemble(written: Filled<ConfigShape>, parsed: Parsed): ParsedConfig {
       publicDirectory: pathOrNull('publicDirectory', written.publicDirectory) ?? join(stateDirectory, 'public'),
       ca: ca === null ? null : { certificate: resolvePath('ca', ca.certificate), key: resolvePath('ca', ca.key) },
       policies: pathOrNull('policies', written.policies),
-      sessions: { store: sessions.store, defaultTtlMs: amounts.defaultTtlMs, static: sessions.static.map(staticOf) },
+      sessions: {
+        store: sessions.store,
+        defaultTtlMs: amounts.defaultTtlMs,
+        secretKey: secretKeyOf(sessions.secretKey, resolvePath),
+        static: sessions.static.map(staticOf),
+      },
       credentials: parsed.credentials,
       upstream: { roots: upstream.roots, dns: parsed.dns },
       audit: {
@@ -120,6 +125,14 @@ function tokensOf(
     if (secret.file !== undefined) return [{ ...token, secret: { file: resolvePath('control', secret.file) } }]
     return secret.env === undefined ? [] : [{ ...token, secret: { env: secret.env } }]
   })
+}
+
+function secretKeyOf(
+  written: { readonly env?: string; readonly file?: string } | null,
+  resolvePath: ParseContext['resolvePath'],
+): Config['sessions']['secretKey'] {
+  if (written?.file !== undefined) return { file: resolvePath('sessions', written.file) }
+  return written?.env === undefined ? null : { env: written.env }
 }
 
 function staticOf(written: NonNullable<NonNullable<ConfigShape['sessions']>['static']>[number]) {

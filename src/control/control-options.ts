@@ -10,6 +10,14 @@ type ControlSessions = Pick<SessionBook, 'create' | 'get' | 'isExpired' | 'list'
 
 type ControlPolicies = Pick<PolicyBook, 'compileInline' | 'get' | 'list' | 'usesOf'>
 
+export type ControlCredentials = {
+  readonly names: ReadonlySet<string>
+  /** What is wrong with a value for this credential, without the value; null: nothing. */
+  readonly judgeValue: (name: string, value: string) => string | null
+  /** `owner`: the control token it came with. */
+  readonly seal: (owner: string, name: string, value: string) => string
+}
+
 /** Undefined: no condition. */
 export type DecisionFilter = {
   readonly session?: string | undefined
@@ -39,7 +47,7 @@ export type ControlOptions = {
   readonly environmentFor: (session: BookedSession, token: string) => Readonly<Record<string, string>>
   /** PEM. */
   readonly caCertificate: string
-  readonly credentialNames: ReadonlySet<string>
+  readonly credentials: ControlCredentials
   readonly defaultTtlSeconds: number
   readonly now: () => number
   readonly log: (message: string, error: unknown) => void

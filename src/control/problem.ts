@@ -29,6 +29,7 @@ export const problems = {
   policy_read_only: { status: 405, title: 'Policies come from files and are read-only here' },
   request_timeout: { status: 408, title: 'The request did not arrive in time' },
   scope_missing: { status: 403, title: 'The token lacks the scope of this call' },
+  secret_invalid: { status: 422, title: 'A value given for a credential cannot be one' },
   session_conflict: { status: 409, title: 'The session cannot be made or changed this way' },
   session_not_found: { status: 404, title: 'There is no such session' },
   too_many_streams: { status: 503, title: 'As many streams are open as may be' },

@@ -1,7 +1,8 @@
 /**
  * What goes in and out of the API, once: Fastify validates with these and `/v1/openapi.json` is made of them.
  *
- * Promises: every object is closed and every text bounded; there is no place for a secret or its source in any call.
+ * Promises: every object is closed and every text bounded; a secret goes in at one place and comes out at none,
+ * and there is no place for where one comes from.
  */
 
 import { type Static, Type } from 'typebox'
@@ -21,11 +22,25 @@ const PolicyChoice = Type.Union([
   // What is inside is judged by the compiler of policies, which knows more to say about it than a schema does.
   Type.Object({}, { additionalProperties: true, description: 'A policy given inline: see PolicyBody.' }),
 ])
-const Credentials = Type.Record(
-  Type.String({ pattern: '^[a-z0-9][a-z0-9_.-]{0,63}$' }),
-  Type.String({ pattern: '^[a-z0-9][a-z0-9_.-]{0,63}$' }),
-  { ...closed, maxProperties: 64, description: 'Which configured credential fills a credential name of the policy.' },
+const CredentialName = Type.String({ pattern: '^[a-z0-9][a-z0-9_.-]{0,63}$' })
+const OwnValue = Type.Object(
+  { value: Type.String({ minLength: 1, maxLength: 65_536 }) },
+  { ...closed, description: 'A value for this session; kind and hosts stay those of the configuration. Never shown.' },
 )
+const credentialsSay =
+  'For a credential name of the policy: which configured credential fills it, or a value for this session.'
+const Credentials = Type.Record(CredentialName, Type.Union([CredentialName, OwnValue]), {
+  ...closed,
+  maxProperties: 64,
+  description: credentialsSay,
+})
+const CredentialChanges = Type.Record(CredentialName, Type.Union([CredentialName, OwnValue, Type.Null()]), {
+  ...closed,
+  maxProperties: 64,
+  description: `${credentialsSay} Null: as configured. What is not named stays.`,
+})
+/** As in a call; null only in a change. */
+export type CredentialWish = Static<typeof CredentialChanges>
 const TtlSeconds = Type.Integer({ minimum: 1, maximum: ttlSecondsMax })
 
 export const CreateSession = Type.Object(
@@ -52,10 +67,10 @@ export type CreateSession = Static<typeof CreateSession>
 export const PatchSession = Type.Object(
   {
     policy: Type.Optional(PolicyChoice),
-    credentials: Type.Optional(Credentials),
+    credentials: Type.Optional(CredentialChanges),
     ttlSeconds: Type.Optional(TtlSeconds),
-    mode: Type.Optional(Mode),
-    limits: Type.Optional(PolicyLimits),
+    mode: Type.Optional(Type.Union([Mode, Type.Null()], { description: 'Null: as the policy says.' })),
+    limits: Type.Optional(Type.Union([PolicyLimits, Type.Null()], { description: 'Null: as the policy says.' })),
   },
   { ...closed, minProperties: 1 },
 )
@@ -130,6 +145,7 @@ export const SessionView = Type.Object(
     mode: Mode,
     labels: Type.Record(Type.String(), Type.String()),
     credentials: Type.Record(Type.String(), Type.String()),
+    ownSecrets: Type.Array(Type.String(), { description: 'Credentials whose value came with the session.' }),
     sources: Type.Union([Type.Array(Type.String()), Type.Null()]),
     limits: PolicyLimits,
     refusal: Refusal,

@@ -10,15 +10,17 @@ import { type Cidr, parseCidr } from '../net/ip.ts'
 import { type Mode, Policy } from '../policy/policy.ts'
 import type { PolicyReference, SessionLimits } from '../sessions/session-store.ts'
 import { type Breach, decideCeiling } from './ceiling.ts'
+import { type Bindings, planCredentials } from './credential-plan.ts'
 import type { ControlOptions } from './control-options.ts'
 import type { ControlToken } from './control-token.ts'
 import { type Problem, type ProblemIssue, problemOf } from './problem.ts'
+import type { CredentialWish } from './schemas.ts'
 
 export type SessionWish = {
   readonly policy: PolicyReference
-  readonly credentials: Readonly<Record<string, string>>
-  /** Bindings from before. What has lost its slot or its credential since is nobody's mistake and falls away. */
-  readonly kept: Readonly<Record<string, string>>
+  readonly credentials: CredentialWish
+  /** What it had before. */
+  readonly kept: Bindings
   /** Null: as the policy says. */
   readonly mode: Mode | null
   readonly limits: SessionLimits | null
@@ -28,8 +30,8 @@ export type SessionWish = {
 export type SessionPlan = {
   readonly kind: 'plan'
   readonly policy: Policy
-  /** Every credential name of the policy that a configured credential fills. */
-  readonly credentials: Readonly<Record<string, string>>
+  /** `credentials` has every credential name of the policy that a configured credential fills. */
+  readonly bindings: Bindings
 }
 
 export type Refused = { readonly kind: 'refused'; readonly problem: Problem }
@@ -39,7 +41,7 @@ export function referenceOf(written: object | string): PolicyReference {
 }
 
 export function planSession(
-  options: Pick<ControlOptions, 'credentialNames' | 'policies'>,
+  options: Pick<ControlOptions, 'credentials' | 'policies'>,
   token: ControlToken,
   wish: SessionWish,
 ): Refused | SessionPlan {
@@ -51,24 +53,18 @@ export function planSession(
   if (!Array.isArray(sources)) return refused(sources)
   const uses = options.policies.usesOf(policy)
   const slots = new Set(uses.credentials)
-  const unknown = judgeCredentials(options.credentialNames, slots, wish.credentials)
-  if (unknown !== null) return refused(unknown)
+  const bindings = planCredentials(options.credentials, token.name, slots, wish.credentials, wish.kept)
+  if ('code' in bindings) return refused(bindings)
 
-  const bindings = new Map([...Object.entries(wish.kept), ...Object.entries(wish.credentials)])
-  const credentials: Record<string, string> = {}
-  for (const slot of slots) {
-    const filling = bindings.get(slot) ?? slot
-    if (options.credentialNames.has(filling)) credentials[slot] = filling
-  }
   const breaches = decideCeiling(token.ceiling, {
     policy: 'name' in wish.policy ? wish.policy.name : null,
     extends: 'inline' in wish.policy ? extendedBy(wish.policy.inline) : [],
-    credentials: Object.values(credentials),
+    credentials: Object.values(bindings.credentials),
     addresses: [...uses.addresses],
     sources,
     mode: wish.mode ?? policy.mode,
   })
-  return breaches.length > 0 ? refused(breachProblem(breaches)) : { kind: 'plan', policy, credentials }
+  return breaches.length > 0 ? refused(breachProblem(breaches)) : { kind: 'plan', policy, bindings }
 }
 
 export function findPolicy(options: Pick<ControlOptions, 'policies'>, reference: PolicyReference): Policy | Problem {
@@ -97,20 +93,6 @@ export function breachProblem(breaches: readonly Breach[]): Problem {
     'ask the operator to widen the ceiling of this token, or ask for less',
     breaches.map(({ of, asked }) => ({ path: `/${of}`, message: `${JSON.stringify(asked)} is not allowed` })),
   )
-}
-
-function judgeCredentials(
-  configured: ReadonlySet<string>,
-  slots: ReadonlySet<string>,
-  asked: Readonly<Record<string, string>>,
-): Problem | null {
-  const issues: ProblemIssue[] = []
-  for (const [slot, name] of Object.entries(asked)) {
-    const path = `/credentials/${slot}`
-    if (!slots.has(slot)) issues.push({ path, message: 'the policy has no credential of this name' })
-    if (!configured.has(name)) issues.push({ path, message: `no credential ${JSON.stringify(name)} is configured` })
-  }
-  return issues.length === 0 ? null : problemOf('credential_unknown', 'credentials come from the configuration', issues)
 }
 
 function parseSources(written: readonly string[]): Cidr[] | Problem {

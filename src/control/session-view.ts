@@ -16,6 +16,7 @@ export function viewSession(session: BookedSession, now: number): SessionView {
     mode: current.mode,
     labels: { ...current.labels },
     credentials: Object.fromEntries(current.credentials),
+    ownSecrets: Object.keys(current.secrets ?? {}),
     sources: stored.sources === null ? null : [...stored.sources],
     limits: { ...stored.limits },
     refusal: current.refusal,

@@ -2,14 +2,15 @@
  * The configured credentials of this gateway: who they are for, where their secrets come from, what sandboxes hold instead.
  *
  * Promises: a secret is read when a permitted request needs it and not before; a problem is logged once, when it begins
- * and when it ends, and never with the value.
+ * and when it ends, and never with the value. Where a session brought a value of its own, no other is ever given for it.
  */
 
 import type { DomainPattern } from '../policy/domain-pattern.ts'
 import type { Credential } from './credential-schema.ts'
 import { createMintedSource } from './minted-source.ts'
 import { makePlaceholder } from './placeholder.ts'
-import type { Secret } from './secret.ts'
+import type { SealedSecrets, SecretSeal } from './sealed-secret.ts'
+import { parseSecret, type Secret } from './secret.ts'
 import type { SecretSource, SecretWorld } from './secret-source.ts'
 
 export type CredentialHosts = { readonly hosts: readonly DomainPattern[]; readonly unsafeWildcardHosts: boolean }
@@ -34,6 +35,8 @@ export type CredentialBookOptions = {
   readonly credentials: readonly Credential[]
   /** 32 bytes that stay the same over restarts and replicas: placeholders are made from it. */
   readonly placeholderKey: Buffer
+  /** Opens what sessions brought; null: none of that opens. */
+  readonly seal?: SecretSeal | null
   readonly world: SecretWorld
   readonly log: (message: string) => void
 }
@@ -44,13 +47,19 @@ export class CredentialBook {
   readonly #entries: ReadonlyMap<string, Entry>
   readonly #placeholderKey: Buffer
   readonly #log: (message: string) => void
+  readonly #seal: SecretSeal | null
+  readonly #world: SecretWorld
+  /** What sessions brought, opened when first needed; it goes when nobody holds the sealed ones any more. */
+  readonly #brought = new WeakMap<SealedSecrets, Map<string, Entry>>()
 
-  constructor({ credentials, placeholderKey, world, log }: CredentialBookOptions) {
+  constructor({ credentials, placeholderKey, seal = null, world, log }: CredentialBookOptions) {
     this.#placeholderKey = placeholderKey
     this.#log = log
+    this.#seal = seal
+    this.#world = world
     this.#entries = new Map(
       credentials.map((credential) => {
-        const source = openSource(credential, world, log)
+        const source = openSource(credential, credential.secret.open(credential, world), world, log)
         return [credential.name, { credential, source, told: null }]
       }),
     )
@@ -80,16 +89,38 @@ export class CredentialBook {
   }
 
   /** What to put on requests as it is now, the secret or the token made of it; null when there is none to be had. */
-  secretOf(name: string): Promise<Secret | null> | Secret | null {
-    const entry = this.#entries.get(name)
+  secretOf(name: string, brought: SealedSecrets | null = null): Promise<Secret | null> | Secret | null {
+    const entry = this.#entryOf(name, brought)
     if (entry === undefined) return null
     const read = entry.source.read()
     return read instanceof Promise ? read.then((secret) => this.#tell(entry, secret)) : this.#tell(entry, read)
   }
 
   /** An origin answered 401 to it: what is kept of it is fetched or made anew, once. */
-  refused(name: string): void {
-    this.#entries.get(name)?.source.refused?.()
+  refused(name: string, brought: SealedSecrets | null = null): void {
+    this.#entryOf(name, brought)?.source.refused?.()
+  }
+
+  /** What is wrong with a value that a session brings, without the value; null: nothing. */
+  judgeValue(name: string, value: string): string | null {
+    const credential = this.get(name)
+    const parsed = credential === undefined ? 'is for no credential' : parseSecret(value, credential)
+    return typeof parsed === 'string' ? parsed : null
+  }
+
+  #entryOf(name: string, brought: SealedSecrets | null): Entry | undefined {
+    const entry = this.#entries.get(name)
+    if (entry === undefined || brought === null || !Object.hasOwn(brought, name)) return entry
+    const opened = this.#brought.get(brought) ?? new Map<string, Entry>()
+    this.#brought.set(brought, opened)
+    const known = opened.get(name)
+    if (known !== undefined) return known
+    const { credential } = entry
+    const text = this.#seal?.open(name, brought[name] ?? '') ?? null
+    const secret = text === null ? 'of a session does not open with this key' : parseSecret(text, credential)
+    const made = { credential, source: openSource(credential, heldSource(secret), this.#world, this.#log), told: null }
+    opened.set(name, made)
+    return made
   }
 
   #tell(entry: Entry, secret: Secret | null): Secret | null {
@@ -141,8 +172,21 @@ export class CredentialBook {
   }
 }
 
-function openSource(credential: Credential, world: SecretWorld, log: CredentialBookOptions['log']): SecretSource {
-  const source = credential.secret.open(credential, world)
+/** A value that is at hand, or why there is none. */
+function heldSource(secret: Secret | string): SecretSource {
+  return {
+    read: () => (typeof secret === 'string' ? null : secret),
+    problem: () => (typeof secret === 'string' ? secret : null),
+    close: () => undefined,
+  }
+}
+
+function openSource(
+  credential: Credential,
+  source: SecretSource,
+  world: SecretWorld,
+  log: CredentialBookOptions['log'],
+): SecretSource {
   const { mint } = credential.presentation
   if (mint === null) return source
   const { network, now } = world

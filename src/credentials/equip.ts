@@ -21,6 +21,7 @@ import type { CredentialBook } from './credential-book.ts'
 import type { BodyRewrite, BodySwap } from './credential-kind.ts'
 import type { Credential } from './credential-schema.ts'
 import { findCrossSite } from './cross-site.ts'
+import type { SealedSecrets } from './sealed-secret.ts'
 import type { Secret } from './secret.ts'
 import { isTokenRequest, type TokenRequest } from './token-endpoint.ts'
 
@@ -53,6 +54,8 @@ type Found = {
 type Bindings = {
   readonly credentials: ReadonlyMap<string, string>
   readonly placeholders: ReadonlyMap<string, string>
+  /** Values that the session brought; absent or null: none. */
+  readonly secrets?: SealedSecrets | null
 }
 
 /** Asked without a body: equipping needs all of it. */
@@ -183,7 +186,7 @@ export function createEquip(book: CredentialBook): CredentialEquip {
       return bareOf(stripFor(credential, answerFor(permit, false)), permit)
     const found = { sent, inBody, held: held ?? permit.body?.bytes ?? null }
     if (found.held === null && credential.presentation.needsBody?.(permit.head, sent) === true) return bodyWanted
-    const secret = book.secretOf(credential.name)
+    const secret = book.secretOf(credential.name, session.secrets)
     return secret instanceof Promise
       ? secret.then((value) => apply(credential, permit, found, value))
       : apply(credential, permit, found, secret)

@@ -171,7 +171,7 @@ function send(
         const failure = redacting?.failure ?? null
         const end = failure ?? (forwarded.end.kind === 'completed' ? null : rewritten?.problem()) ?? forwarded.end
         if (end.kind === 'completed' && end.status === 401)
-          for (const name of exchange.facts.credentials) rooms.credentialRefused(name)
+          for (const name of exchange.facts.credentials) rooms.credentialRefused(name, live)
         resolve(
           end.kind === 'abandoned'
             ? { kind: 'abandoned', detail: 'the client left before the answer was complete' }

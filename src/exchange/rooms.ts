@@ -38,8 +38,8 @@ export type Rooms = {
   readonly equip: CredentialEquip
   readonly asksForToken: AsksForToken
   readonly cookies: SealedCookies
-  /** Told of a credential that an origin answered 401 to. */
-  readonly credentialRefused: (name: string) => void
+  /** Told of a credential that an origin answered 401 to, put on for this session. */
+  readonly credentialRefused: (name: string, session: LiveSession) => void
   /** 7 Deliver. */
   readonly resolve: Resolve
   readonly isOwn: OwnEndpoint

@@ -60,7 +60,11 @@ export async function startControl(parts: ControlParts): Promise<GatewayControl>
     proxyUrlFor,
     environmentFor,
     caCertificate: ca.certificatePem,
-    credentialNames: new Set(sessions.credentials.names()),
+    credentials: {
+      names: new Set(sessions.credentials.names()),
+      judgeValue: (name, value) => sessions.credentials.judgeValue(name, value),
+      seal: sessions.seal.seal,
+    },
     defaultTtlSeconds: Math.floor(config.sessions.defaultTtlMs / 1000),
     now: world.now,
     log: (message, error) => world.log.error({ error }, message),

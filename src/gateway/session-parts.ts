@@ -6,10 +6,12 @@
  */
 
 import { randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import type { Config } from '../config/config-schema.ts'
 import { CredentialBook } from '../credentials/credential-book.ts'
 import { createSealedCookies, type SealedCookies } from '../credentials/sealed-cookies.ts'
 import type { OwnNetwork } from '../credentials/own-request.ts'
+import { createSecretSeal, type SecretSeal } from '../credentials/sealed-secret.ts'
 import { Policy, type Grant } from '../policy/policy.ts'
 import type { PolicyBook } from '../policy/policy-book.ts'
 import { SessionBook, type StaticSession } from '../sessions/session-book.ts'
@@ -23,6 +25,8 @@ export type GatewaySessions = {
   readonly policies: PolicyBook
   readonly credentials: CredentialBook
   readonly cookies: SealedCookies
+  /** Closes over values that sessions bring. */
+  readonly seal: SecretSeal
   /** What fills each credential name of the policy when nobody says otherwise: the configured one of the same name. */
   readonly fillingFor: (policy: Policy) => Record<string, string>
   /** Names of the policies that sessions are made of. */
@@ -31,6 +35,8 @@ export type GatewaySessions = {
 }
 
 const sweepMs = 1000
+/** Of text: a key that can be guessed seals nothing. */
+const operatorKeyMin = 32
 
 export async function openSessions(
   config: Config,
@@ -40,9 +46,12 @@ export async function openSessions(
 ): Promise<GatewaySessions> {
   const warn = (message: string): void => world.log.warn({}, message)
   const stateKey = loadStateKey(config.stateDirectory, randomBytes)
+  const operatorKey = await readOperatorKey(config, world)
+  const seal = createSecretSeal(deriveKey(operatorKey ?? stateKey, 'secrets'))
   const credentials = new CredentialBook({
     credentials: config.credentials,
     placeholderKey: deriveKey(stateKey, 'placeholders'),
+    seal,
     world: { variable: world.variable, now: () => performance.now(), network },
     log: warn,
   })
@@ -75,6 +84,7 @@ export async function openSessions(
     policies,
     credentials,
     cookies: createSealedCookies(deriveKey(stateKey, 'cookies')),
+    seal,
     fillingFor,
     policiesInUse: () =>
       new Set(book.list().flatMap(({ stored }) => ('name' in stored.policy ? [stored.policy.name] : []))),
@@ -97,6 +107,25 @@ function grantFor(policies: PolicyBook, credentials: CredentialBook, stored: Sto
     mode: stored.mode ?? policy.mode,
     placeholders: credentials.placeholdersFor(stored.id, slots),
     clientIds: credentials.clientIdsFor(slots),
+  }
+}
+
+/** Null: none is configured. */
+async function readOperatorKey({ sessions: { secretKey } }: Config, world: GatewayWorld): Promise<Buffer | null> {
+  if (secretKey === null) return null
+  const text = 'env' in secretKey ? world.variable(secretKey.env) : await readKeyFile(secretKey.file)
+  if (text === undefined || text.length < operatorKeyMin)
+    throw new StartError(
+      `sessions.secretKey: needs ${operatorKeyMin} characters or more, 32 random bytes in hexadecimal`,
+    )
+  return Buffer.from(text, 'utf8')
+}
+
+async function readKeyFile(file: string): Promise<string | undefined> {
+  try {
+    return (await readFile(file, 'utf8')).replace(/\r?\n$/, '')
+  } catch {
+    return undefined
   }
 }
 

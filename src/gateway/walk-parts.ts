@@ -143,7 +143,7 @@ function furnish({ config, world, sessions, leaves, loops, tunnels, streams }: W
     equip: createEquip(sessions.credentials),
     asksForToken: createAsksForToken(sessions.credentials),
     cookies: sessions.cookies,
-    credentialRefused: (name) => sessions.credentials.refused(name),
+    credentialRefused: (name, { current }) => sessions.credentials.refused(name, current.secrets),
     resolve: createResolverOf(config),
     isOwn: createOwnEndpoints(() => furniture.own),
     endSession: ({ id }, why) => {

@@ -5,6 +5,7 @@
  * allows nothing; a cut reaches every connection, whatever the one before it threw.
  */
 
+import { isDeepStrictEqual } from 'node:util'
 import { type Cidr, contains, type Ip, parseCidr } from '../net/ip.ts'
 import { type Grant, Policy } from '../policy/policy.ts'
 import type { Cuttable, CutReason, LiveSession, Session } from './session.ts'
@@ -35,7 +36,11 @@ export function bookSession(stored: StoredSession, grant: Grant | null, kept: Bo
 }
 
 /** Gives the session its next snapshot. */
-export function resolveSession(session: BookedSession, stored: StoredSession, grant: Grant | null): void {
+export function resolveSession(session: BookedSession, written: StoredSession, grant: Grant | null): void {
+  const { secrets } = session.stored
+  // What was made of the secrets is kept by them, so equal ones stay the very same.
+  const isSame = secrets !== undefined && secrets !== written.secrets && isDeepStrictEqual(secrets, written.secrets)
+  const stored = isSame ? { ...written, secrets } : written
   session.stored = stored
   session.sources = sourcesOf(stored)
   session.unresolved = grant === null
@@ -88,6 +93,7 @@ function snapshotOf(stored: StoredSession, grant: Grant): Session {
     tokenHash: stored.tokenHash === null ? null : Buffer.from(stored.tokenHash, 'hex'),
     labels: stored.labels,
     credentials: new Map(Object.entries(stored.credentials)),
+    secrets: stored.secrets ?? null,
     refusal: stored.refusal,
     createdAt: stored.createdAt,
     expiresAt: stored.expiresAt,

@@ -6,7 +6,16 @@ import type { StoredSession } from './session-store.ts'
 /** What a session is asked to be; the rest the book adds. */
 export type NewSession = Pick<
   StoredSession,
-  'credentials' | 'idempotencyKey' | 'labels' | 'limits' | 'mode' | 'owner' | 'policy' | 'refusal' | 'sources'
+  | 'credentials'
+  | 'idempotencyKey'
+  | 'labels'
+  | 'limits'
+  | 'mode'
+  | 'owner'
+  | 'policy'
+  | 'refusal'
+  | 'secrets'
+  | 'sources'
 > & { readonly ttlMs: number }
 
 /** A session of the configuration. Without a token its listener or its sources prove it. */
@@ -17,7 +26,10 @@ export type StaticSession = Pick<
 
 /** Only what is named changes; `ttlMs` counts from now. */
 export type SessionChanges = Partial<
-  Pick<NewSession, 'credentials' | 'labels' | 'limits' | 'mode' | 'policy' | 'refusal' | 'sources' | 'ttlMs'>
+  Pick<
+    NewSession,
+    'credentials' | 'labels' | 'limits' | 'mode' | 'policy' | 'refusal' | 'secrets' | 'sources' | 'ttlMs'
+  >
 >
 
 export type RefusalReason =

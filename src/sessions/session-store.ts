@@ -30,6 +30,8 @@ export type StoredSession = {
   readonly labels: Readonly<Record<string, string>>
   /** Credential name of the policy to the configured credential that fills it. */
   readonly credentials: Readonly<Record<string, string>>
+  /** Configured credential to the value that came with the session, sealed: never the value itself. */
+  readonly secrets?: Readonly<Record<string, string>> | null
   readonly refusal: RefusalMode
   /** As written; of these and the policy's the smaller of each holds. */
   readonly limits?: SessionLimits | null
@@ -65,6 +67,9 @@ export type StoreOptions = {
 
 const texts = Type.Record(Type.String({ maxLength: 256 }), Type.String({ maxLength: 1024 }))
 
+/** A value of 64 KiB, in base64, with what seals it. */
+const sealedTexts = Type.Record(Type.String({ maxLength: 256 }), Type.String({ pattern: '^[A-Za-z0-9_-]{1,100000}$' }))
+
 const storedSession = Type.Object(
   {
     id: Type.String({ pattern: '^s-[a-z2-7]{12}$' }),
@@ -76,6 +81,7 @@ const storedSession = Type.Object(
     mode: Type.Union([Type.Null(), Type.Literal('audit'), Type.Literal('enforce')]),
     labels: texts,
     credentials: texts,
+    secrets: Type.Optional(Type.Union([Type.Null(), sealedTexts])),
     refusal: Type.Union([Type.Literal('auto'), Type.Literal('connect'), Type.Literal('inside')]),
     limits: Type.Optional(Type.Union([Type.Null(), PolicyLimits])),
     createdAt: Type.Integer({ minimum: 0 }),

@@ -13,6 +13,8 @@ export type Session = Grant & {
   readonly labels: Readonly<Record<string, string>>
   /** Which configured credential fills each credential name of the policy; a name that is absent is not available. */
   readonly credentials: ReadonlyMap<string, string>
+  /** Configured credential to the value that this session brought for it, sealed; null: none. The same object while they stay the same. */
+  readonly secrets: Readonly<Record<string, string>> | null
   readonly refusal: RefusalMode
   /** Milliseconds since the epoch; null: never (static sessions). */
   readonly createdAt: number

@@ -25,7 +25,7 @@ export function loadStateKey(directory: string, random: Random): Buffer {
 }
 
 /** A key of its own for each purpose, so that what one reveals says nothing about another. */
-export function deriveKey(stateKey: Buffer, purpose: 'cookies' | 'placeholders' | 'sessions'): Buffer {
+export function deriveKey(stateKey: Buffer, purpose: 'cookies' | 'placeholders' | 'secrets' | 'sessions'): Buffer {
   return createHmac('sha256', stateKey).update(purpose).digest()
 }
 

@@ -15,6 +15,7 @@ const variants: Readonly<Record<string, StoredSession>> = {
     idempotencyKey: 'run "1"',
     refusal: 'inside',
   },
+  'sealed secrets': { ...stored, secrets: { anthropic: 'A'.repeat(90_000) } },
   'no token': { ...stored, tokenHash: null, sources: ['10.0.0.0/8'] },
   'a label of a prototype key': { ...stored, labels: JSON.parse('{"__proto__":"x"}') as Record<string, string> },
 }

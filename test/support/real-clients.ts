@@ -182,6 +182,7 @@ function configFor(
     sessions: {
       store: 'file',
       defaultTtlMs: 3_600_000,
+      secretKey: null,
       static: (options.statics ?? []).map((one) => ({
         mode: null,
         labels: {},

@@ -160,7 +160,7 @@ function configFor(
     publicDirectory: join(stateDirectory, 'public'),
     ca: null,
     policies: null,
-    sessions: { store: 'memory', defaultTtlMs: 3_600_000, static: [] },
+    sessions: { store: 'memory', defaultTtlMs: 3_600_000, secretKey: null, static: [] },
     credentials: credentials.credentials,
     upstream: { roots: 'bundled', extraCa: originCa.certificate, dns: { servers: [dns.address], hosts: new Map() } },
     audit: {

@@ -68,7 +68,7 @@ async function createSession(
   const wish = {
     policy: referenceOf(body.policy),
     credentials: body.credentials ?? {},
-    kept: {},
+    kept: { credentials: {}, secrets: null },
     mode: body.mode ?? null,
     limits: body.limits ?? null,
     sources: body.sources ?? null,
@@ -80,9 +80,8 @@ async function createSession(
   const ttlMs = (body.ttlSeconds ?? options.defaultTtlSeconds) * 1000
   const refusal = body.refusal ?? 'auto'
   const { policy, mode, limits, sources } = wish
-  const { credentials } = plan
   const owner = token.name
-  const spec = { policy, mode, limits, sources, credentials, labels, refusal, ttlMs, idempotencyKey, owner }
+  const spec = { policy, mode, limits, sources, ...plan.bindings, labels, refusal, ttlMs, idempotencyKey, owner }
   const made = await stored(options, () => options.sessions.create(spec))
   if (made.kind === 'refused') return sendProblem(reply, problemOfRefusal(made))
   return reply
@@ -134,7 +133,7 @@ async function patchSession(
   const ttl = body.ttlSeconds === undefined ? {} : { ttlMs: body.ttlSeconds * 1000 }
   // All that was judged together is written together: of two changes at once one is lost, and no mixture comes of them.
   const { policy, mode, limits } = changed
-  const changes = { policy, mode, limits, credentials: plan.credentials, ...ttl }
+  const changes = { policy, mode, limits, ...plan.bindings, ...ttl }
   const patched = await stored(options, () => options.sessions.patch(session.id, changes))
   if (patched === null) return sendProblem(reply, noSuch)
   if ('kind' in patched) return sendProblem(reply, problemOfRefusal(patched))
@@ -160,13 +159,13 @@ async function rotateToken(
 
 /** What the session would be after the change: of its own, whatever the change does not name. */
 function wishOf(session: BookedSession, change: PatchSession): SessionWish {
-  const { policy, credentials, mode, limits, sources } = session.stored
+  const { policy, credentials, secrets = null, mode, limits, sources } = session.stored
   return {
     policy: change.policy === undefined ? policy : referenceOf(change.policy),
     credentials: change.credentials ?? {},
-    kept: credentials,
-    mode: change.mode ?? mode,
-    limits: change.limits ?? limits ?? null,
+    kept: { credentials, secrets },
+    mode: change.mode === undefined ? mode : change.mode,
+    limits: change.limits === undefined ? (limits ?? null) : change.limits,
     sources,
   }
 }

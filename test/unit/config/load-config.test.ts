@@ -51,7 +51,7 @@ it('without a file, variables or flags the defaults hold: loopback doors, no tok
     publicDirectory: '/home/dev/.local/state/sallyport/public',
     policies: null,
     audit: { file: '/home/dev/.local/state/sallyport/audit.jsonl', stdout: false, fsync: 'never' },
-    sessions: { store: 'file', defaultTtlMs: 3_600_000, static: [] },
+    sessions: { store: 'file', defaultTtlMs: 3_600_000, secretKey: null, static: [] },
     upstream: { roots: 'bundled', extraCa: null },
   })
   expect(Object.values(config.limits).every((limit) => Number.isSafeInteger(limit) && limit > 0)).toBe(true)

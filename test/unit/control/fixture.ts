@@ -5,6 +5,7 @@ import type { ControlOptions, DecisionFilter } from '../../../src/control/contro
 import { type ControlToken, type ControlTokenSpec, parseControlToken } from '../../../src/control/control-token.ts'
 import type { CreatedSession, SessionView } from '../../../src/control/schemas.ts'
 import { type ControlAddress, type ControlServer, createControlServer } from '../../../src/control/server.ts'
+import { createSecretSeal } from '../../../src/credentials/sealed-secret.ts'
 import type { ExchangeRecord } from '../../../src/exchange/record.ts'
 import { parseDomainPattern } from '../../../src/policy/domain-pattern.ts'
 import { parsePolicy, type PolicySource } from '../../../src/policy/parse-policy.ts'
@@ -142,6 +143,7 @@ export async function createControlBench(
     random: randomBytes,
     sweepMs: 3_600_000,
   })
+  const seal = createSecretSeal(Buffer.alloc(32, 7))
   const server = await createControlServer({
     tokens,
     hosts: ['sallyport.example'],
@@ -158,7 +160,11 @@ export async function createControlBench(
     proxyUrlFor: (id, token) => `http://${id}:${token}@127.0.0.1:3128`,
     environmentFor: (session, token) => ({ HTTPS_PROXY: `http://${session.id}:${token}@127.0.0.1:3128` }),
     caCertificate: '-----BEGIN CERTIFICATE-----\n',
-    credentialNames: new Set(['anthropic', 'other-account']),
+    credentials: {
+      names: new Set(['anthropic', 'other-account']),
+      judgeValue: (_name, value) => (value.length < 16 ? 'is too short' : null),
+      seal: seal.seal,
+    },
     defaultTtlSeconds: 3600,
     now: () => bench.now,
     log: (message, error) => logged.push([message, error]),

@@ -26,6 +26,7 @@ export function sessionOf(rules: readonly object[], mode: Mode = 'enforce', id =
     mode,
     placeholders: new Map(),
     tokenHash: null,
+    secrets: null,
     labels: { team: 'label-of-the-operator' },
     credentials: new Map(),
     refusal: 'auto',

@@ -8,13 +8,14 @@
 import { type Static, Type } from 'typebox'
 import { PolicyBody, PolicyLimits } from '../policy/policy-schema.ts'
 import { LabelsSchema } from './control-token.ts'
+import { recordOutcomes } from './record-schemas.ts'
 
 const closed = { additionalProperties: false } as const
 
 /** Thirty days: a sandbox that lives longer asks again. */
 const ttlSecondsMax = 2_592_000
 
-const PolicyName = Type.String({ minLength: 1, maxLength: 64 })
+export const PolicyName = Type.String({ minLength: 1, maxLength: 64 })
 const Mode = Type.Union([Type.Literal('audit'), Type.Literal('enforce')])
 const Refusal = Type.Union([Type.Literal('auto'), Type.Literal('connect'), Type.Literal('inside')])
 const PolicyChoice = Type.Union([
@@ -96,7 +97,6 @@ export const SessionQuery = Type.Object(
 )
 export type SessionQuery = Static<typeof SessionQuery>
 
-const recordOutcomes = ['abandoned', 'allow', 'audit', 'challenge', 'deny', 'failed', 'fault', 'interrupted'] as const
 const filter = {
   session: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
   outcome: Type.Optional(Type.Union(recordOutcomes.map((outcome) => Type.Literal(outcome)))),

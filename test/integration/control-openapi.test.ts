@@ -2,6 +2,7 @@ import { Value } from 'typebox/value'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openApiDocument } from '../../src/control/openapi.ts'
 import { problems } from '../../src/control/problem.ts'
+import { DecisionView, VerdictView } from '../../src/control/record-schemas.ts'
 import {
   CreatedSession,
   NewToken,
@@ -10,7 +11,7 @@ import {
   SessionPage,
   SessionView,
 } from '../../src/control/schemas.ts'
-import { type ControlBench, createControlBench } from '../unit/control/fixture.ts'
+import { type ControlBench, createControlBench, recordOf } from '../unit/control/fixture.ts'
 
 let api: ControlBench
 beforeAll(async () => {
@@ -49,14 +50,30 @@ describe('the OpenAPI description', () => {
     }
   })
 
+  it('has maps that generators of clients know for maps, and no texts where numbers are meant', () => {
+    const text = JSON.stringify(document)
+    expect(text).not.toContain('patternProperties')
+    expect(text).toContain('"env":{"type":"object","additionalProperties":{"type":"string"}}')
+    expect(text).toContain('"name":"limit","in":"query","required":false,"schema":{"type":"integer"')
+  })
+
   it('lists every problem code', () => {
     for (const code of Object.keys(problems)) expect(JSON.stringify(document)).toContain(code)
   })
 })
 
 describe('what is answered', () => {
+  it('has decisions that fit their schema, key by key', async () => {
+    api.records.push(recordOf(), recordOf({ event: 'open', status: null, reason: 'tls_untrusted', scheme: null }))
+    const { body } = await api.call('GET', '/v1/decisions', { as: 'platform' })
+    expect(body.decisions).toHaveLength(2)
+    for (const decision of body.decisions) expect(Value.Check(DecisionView, decision)).toBe(true)
+    expect(Object.keys(DecisionView.properties).toSorted()).toEqual(Object.keys(recordOf()).toSorted())
+  })
+
   it('fits its schema', async () => {
     const as = 'platform'
+    const explained = { policy: 'dev', method: 'POST', url: 'https://example.org/' }
     const made = await api.call('POST', '/v1/sessions', { as, body: { policy: 'dev', labels: { a: 'b' } } })
     const answers = [
       [CreatedSession, made],
@@ -64,6 +81,7 @@ describe('what is answered', () => {
       [SessionView, await api.call('PATCH', `/v1/sessions/${made.body.id}`, { as, body: { mode: 'audit' } })],
       [NewToken, await api.call('POST', `/v1/sessions/${made.body.id}/token`, { as })],
       [SessionPage, await api.call('GET', '/v1/sessions?limit=1', { as })],
+      [VerdictView, await api.call('POST', '/v1/policies/explain', { as, body: explained })],
       [PolicyView, await api.call('GET', '/v1/policies/corp', { as })],
       [ProblemView, await api.call('GET', '/v1/policies/none', { as })],
     ] as const

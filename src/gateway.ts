@@ -6,16 +6,17 @@
  */
 
 import type { Config } from './config/config-schema.ts'
-import { loadPolicyFolder, loadPresets, watchPolicies } from './config/load-policies.ts'
+import { watchPolicies } from './config/load-policies.ts'
 import { DenialLoops } from './exchange/denial-loops.ts'
 import type { RecordSink } from './exchange/record.ts'
 import { type GatewayControl, startControl } from './gateway/control-parts.ts'
 import { createOwnRequests } from './gateway/own-requests.ts'
+import { loadPolicies, reloadPolicies } from './gateway/policy-parts.ts'
 import { type GatewaySessions, openSessions } from './gateway/session-parts.ts'
 import { createTelemetry, type GatewayTelemetry } from './gateway/telemetry-parts.ts'
 import { startWalk } from './gateway/walk-parts.ts'
-import { type Issue, issueText } from './policy/issue.ts'
-import { PolicyBook } from './policy/policy-book.ts'
+import type { Issue } from './policy/issue.ts'
+import type { PolicyBook } from './policy/policy-book.ts'
 import type { Log } from './telemetry/log.ts'
 import { createLeafCache, type LeafCache } from './tls/leaf-cache.ts'
 import { publicFilesIn } from './tls/public-files.ts'
@@ -91,7 +92,9 @@ async function build(
   const ownRequests = createOwnRequests(config)
   await ownRequests.findVaults()
   const network = { ask: ownRequests.ask, epochMs: world.now }
-  const sessions = await openSessions(config, world, network, (credentials) => loadPolicies(config, credentials))
+  const sessions = await openSessions(config, world, network, (credentials, inUse) =>
+    loadPolicies(config, credentials, inUse),
+  )
   undo.push(() => sessions.close())
   const { policies } = sessions
 
@@ -159,38 +162,6 @@ type State = {
   readonly streams: { open: number }
 }
 
-async function loadPolicies(
-  config: Config,
-  credentials: ConstructorParameters<typeof PolicyBook>[0]['credentials'],
-): Promise<PolicyBook> {
-  const presets = await loadPresets()
-  const files =
-    config.policies === null ? { kind: 'loaded' as const, sources: [] } : await loadPolicyFolder(config.policies)
-  const issues = [presets, files].flatMap((loaded) => (loaded.kind === 'issues' ? loaded.issues : []))
-  if (presets.kind === 'issues' || files.kind === 'issues') throw startError(issues)
-  const book = new PolicyBook({ presets: presets.sources, credentials })
-  const problems = book.replace(files.sources)
-  if (problems.length > 0) throw startError(problems)
-  return book
-}
-
-/** Every error rejects the whole folder: what was in force stays in force, and says so. */
-async function reloadPolicies(
-  config: Config,
-  sessions: GatewaySessions,
-  telemetry: GatewayTelemetry,
-  log: Log,
-): Promise<readonly Issue[]> {
-  if (config.policies === null) return []
-  const loaded = await loadPolicyFolder(config.policies)
-  const issues =
-    loaded.kind === 'issues' ? loaded.issues : sessions.policies.replace(loaded.sources, sessions.policiesInUse())
-  telemetry.policyReload(issues.length === 0 ? 'ok' : 'failed')
-  if (issues.length === 0) log.info({ policies: sessions.policies.list().length }, 'policies reloaded')
-  else log.error({ problems: issues.map(issueText) }, 'policies not reloaded: the ones from before stay in force')
-  return issues
-}
-
 function readiness(
   state: State,
   telemetry: GatewayTelemetry,
@@ -232,8 +203,4 @@ function observed(sink: RecordSink, observe: RecordSink['append'] | undefined): 
       sink.append(record)
     },
   }
-}
-
-function startError(issues: readonly Issue[]): StartError {
-  return new StartError(issues.map(issueText).join('\n'))
 }

@@ -1,6 +1,7 @@
 /** What the control API is given. It reaches the rest of the gateway through these functions and nothing else. */
 
 import type { ExchangeRecord, RecordOutcome } from '../exchange/record.ts'
+import type { Issue } from '../policy/issue.ts'
 import type { PolicyBook } from '../policy/policy-book.ts'
 import type { BookedSession } from '../sessions/booked-session.ts'
 import type { SessionBook } from '../sessions/session-book.ts'
@@ -9,6 +10,18 @@ import type { ControlToken } from './control-token.ts'
 type ControlSessions = Pick<SessionBook, 'create' | 'get' | 'isExpired' | 'list' | 'patch' | 'revoke' | 'rotate'>
 
 type ControlPolicies = Pick<PolicyBook, 'compileInline' | 'get' | 'list' | 'usesOf'>
+
+/** Policies that are made over the API, beside those of files, which are changed in their files. */
+type ControlShelf = {
+  readonly count: number
+  /** As it was given; null: no policy of the API. */
+  readonly documentOf: (name: string) => object | null
+  /** What is wrong with it, also for the policies that extend it. */
+  readonly check: (name: string, document: object) => readonly Issue[]
+  /** Kept and in force when it resolves without an issue. `still` is asked when its turn has come; null: it said no. */
+  readonly put: (name: string, document: object, still: () => boolean) => Promise<readonly Issue[] | null>
+  readonly remove: (name: string, still: () => boolean) => Promise<readonly Issue[] | null>
+}
 
 export type ControlCredentials = {
   readonly names: ReadonlySet<string>
@@ -36,6 +49,7 @@ export type ControlOptions = {
   readonly hosts: readonly string[]
   readonly sessions: ControlSessions
   readonly policies: ControlPolicies
+  readonly shelf: ControlShelf
   /** Newest first. */
   readonly decisions: (filter: DecisionFilter) => readonly ExchangeRecord[]
   /** Every record from now on; what is returned ends it. */

@@ -14,6 +14,8 @@ export type Call = {
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: TSchema
   readonly answer: Answer
+  /** Answered with 201 where there was none. */
+  readonly creates?: true
 }
 
 export const ref = (name: string): TSchema => Type.Unsafe({ $ref: `#/components/schemas/${name}` })
@@ -105,19 +107,33 @@ export const calls: Readonly<Record<string, Readonly<Record<string, Call>>>> = {
   '/v1/policies/{name}': {
     get: {
       id: 'showPolicy',
-      summary: 'One policy.',
+      summary: 'One policy. Its ETag is its version.',
       scopes: looks,
       path: ['name'],
-      answer: { status: 200, says: 'The policy.', body: ref('Policy') },
+      answer: { status: 200, says: 'The policy.', body: ref('OnePolicy') },
     },
     put: {
-      id: 'tryPolicy',
-      summary: 'With `dryRun=true`: whether the policy would load. Without it a 405: policies come from files.',
+      id: 'putPolicy',
+      summary:
+        'Make or change a policy (admin), effective at once; with `dryRun=true` only say whether it would load. One of a file is 405.',
       scopes: looks,
       path: ['name'],
       query: schemas.PutPolicyQuery,
+      headers: {
+        'If-Match': 'The version it must have, as its ETag says.',
+        'If-None-Match': '`*`: there must be none.',
+      },
       body: ref('PolicyBody'),
-      answer: { status: 200, says: 'It would load.', body: ref('Policy') },
+      creates: true,
+      answer: { status: 200, says: 'In force, or with `dryRun` it would load.', body: ref('Policy') },
+    },
+    delete: {
+      id: 'removePolicy',
+      summary: 'Take away a policy of the API that no session and no other policy uses.',
+      scopes: ['admin'],
+      path: ['name'],
+      headers: { 'If-Match': 'The version it must have, as its ETag says.' },
+      answer: { status: 204, says: 'Gone.' },
     },
   },
   '/v1/policies/explain': {

@@ -45,10 +45,15 @@ function operationOf(call: Call): Readonly<Record<string, unknown>> {
     ...(description === '' ? {} : { description }),
   })
   const { status, says, body, type = 'application/json' } = call.answer
+  const content = body === undefined ? {} : { content: { [type]: { schema: describe(body) } } }
+  const answered = { description: says, ...content }
   return {
     operationId: call.id,
     summary: call.summary,
-    description: call.scopes.length === 0 ? 'No token is needed.' : `Scopes: ${['admin', ...call.scopes].join(', ')}.`,
+    description:
+      call.scopes.length === 0
+        ? 'No token is needed.'
+        : `Scopes: ${[...new Set(['admin', ...call.scopes])].join(', ')}.`,
     security: call.scopes.length === 0 ? [] : [{ controlToken: [] }],
     parameters: [
       ...(call.path ?? []).map((name) => named('path', name, true, Type.String())),
@@ -61,10 +66,8 @@ function operationOf(call: Call): Readonly<Record<string, unknown>> {
       ? {}
       : { requestBody: { required: true, content: { 'application/json': { schema: call.body } } } }),
     responses: {
-      [status]: {
-        description: says,
-        ...(body === undefined ? {} : { content: { [type]: { schema: describe(body) } } }),
-      },
+      [status]: answered,
+      ...(call.creates === undefined ? {} : { 201: { ...answered, description: 'Made.' } }),
       default: { $ref: '#/components/responses/Problem' },
     },
   }
@@ -77,6 +80,7 @@ const shown: Readonly<Record<string, TSchema>> = {
   Explain: withPolicy(schemas.Explain),
   NewToken: schemas.NewToken,
   PatchSession: withPolicy(schemas.PatchSession),
+  OnePolicy: schemas.OnePolicyView,
   Policy: schemas.PolicyView,
   PolicyBody: schemas.PolicyBody,
   Problem: Type.Object({

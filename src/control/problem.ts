@@ -24,9 +24,11 @@ export const problems = {
   not_ready: { status: 503, title: 'The gateway is not enforcing' },
   origin_refused: { status: 403, title: 'Calls from web pages of other sites are refused' },
   payload_too_large: { status: 413, title: 'The body is too large' },
+  policy_conflict: { status: 409, title: 'The policy cannot be made, changed or taken away now' },
   policy_invalid: { status: 422, title: 'The policy has problems' },
   policy_not_found: { status: 404, title: 'There is no such policy' },
-  policy_read_only: { status: 405, title: 'Policies come from files and are read-only here' },
+  policy_read_only: { status: 405, title: 'A policy from a file is changed in its file' },
+  policy_version: { status: 412, title: 'The policy has another version than the call says' },
   request_timeout: { status: 408, title: 'The request did not arrive in time' },
   scope_missing: { status: 403, title: 'The token lacks the scope of this call' },
   secret_invalid: { status: 422, title: 'A value given for a credential cannot be one' },
@@ -34,7 +36,7 @@ export const problems = {
   session_not_found: { status: 404, title: 'There is no such session' },
   too_many_streams: { status: 503, title: 'As many streams are open as may be' },
   unauthenticated: { status: 401, title: 'A control token is needed' },
-  unavailable: { status: 503, title: 'The session store cannot be reached; nothing was changed' },
+  unavailable: { status: 503, title: 'The store cannot be reached; nothing was changed' },
   unsupported_media_type: { status: 415, title: 'The body must be application/json' },
 } as const satisfies Record<string, Row>
 

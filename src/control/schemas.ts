@@ -200,6 +200,18 @@ export const PolicyView = Type.Object(
     extends: Type.Array(Type.String()),
     credentials: Type.Array(Type.String()),
     addresses: Type.Array(Type.String()),
+    origin: Type.Enum(['api', 'file'], { description: 'Where it is changed: shipped ones count as files.' }),
+    sessions: Type.Integer({ description: 'Live sessions made of it, of those this token may see.' }),
+  },
+  closed,
+)
+
+export const OnePolicyView = Type.Object(
+  {
+    ...PolicyView.properties,
+    document: Type.Union([Type.Record(Type.String(), Type.Unknown()), Type.Null()], {
+      description: 'What was put, of a policy of the API.',
+    }),
   },
   closed,
 )

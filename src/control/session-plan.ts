@@ -7,6 +7,7 @@
  */
 
 import { type Cidr, parseCidr } from '../net/ip.ts'
+import type { Issue } from '../policy/issue.ts'
 import { type Mode, Policy } from '../policy/policy.ts'
 import type { PolicyReference, SessionLimits } from '../sessions/session-store.ts'
 import { type Breach, decideCeiling } from './ceiling.ts'
@@ -73,10 +74,14 @@ export function findPolicy(options: Pick<ControlOptions, 'policies'>, reference:
   }
   const compiled = options.policies.compileInline(reference.inline)
   if (compiled instanceof Policy) return compiled
+  return policyProblem(compiled)
+}
+
+export function policyProblem(issues: readonly Issue[]): Problem {
   return problemOf(
     'policy_invalid',
     'it does not load; every problem is listed',
-    compiled.map(({ path, message, fix }): ProblemIssue => ({ path, message, fix })),
+    issues.map(({ path, message, fix }): ProblemIssue => ({ path, message, fix })),
   )
 }
 

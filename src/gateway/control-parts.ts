@@ -53,6 +53,7 @@ export async function startControl(parts: ControlParts): Promise<GatewayControl>
     hosts: config.control.hosts,
     sessions: sessions.book,
     policies: sessions.policies,
+    shelf: sessions.shelf,
     decisions: telemetry.recent.list,
     subscribe: telemetry.recent.subscribe,
     metricsText: telemetry.metricsText,

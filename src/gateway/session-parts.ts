@@ -19,18 +19,19 @@ import type { StoredSession } from '../sessions/session-store.ts'
 import { sessionStores } from '../sessions/index.ts'
 import { deriveKey, loadStateKey } from '../sessions/state-key.ts'
 import { type GatewayWorld, StartError } from '../gateway.ts'
+import type { GatewayPolicies } from './policy-parts.ts'
+import type { PolicyShelf } from './policy-shelf.ts'
 
 export type GatewaySessions = {
   readonly book: SessionBook
   readonly policies: PolicyBook
+  readonly shelf: PolicyShelf
   readonly credentials: CredentialBook
   readonly cookies: SealedCookies
   /** Closes over values that sessions bring. */
   readonly seal: SecretSeal
   /** What fills each credential name of the policy when nobody says otherwise: the configured one of the same name. */
   readonly fillingFor: (policy: Policy) => Record<string, string>
-  /** Names of the policies that sessions are made of. */
-  readonly policiesInUse: () => ReadonlySet<string>
   readonly close: () => Promise<void>
 }
 
@@ -42,7 +43,10 @@ export async function openSessions(
   config: Config,
   world: GatewayWorld,
   network: OwnNetwork,
-  loadPolicies: (credentials: ReturnType<CredentialBook['hosts']>) => Promise<PolicyBook>,
+  loadPolicies: (
+    credentials: ReturnType<CredentialBook['hosts']>,
+    inUse: () => ReadonlySet<string>,
+  ) => Promise<GatewayPolicies>,
 ): Promise<GatewaySessions> {
   const warn = (message: string): void => world.log.warn({}, message)
   const stateKey = loadStateKey(config.stateDirectory, randomBytes)
@@ -55,7 +59,11 @@ export async function openSessions(
     world: { variable: world.variable, now: () => performance.now(), network },
     log: warn,
   })
-  const policies = await loadPolicies(credentials.hosts())
+  // Policies are loaded before there are sessions, and changed when there are.
+  const late: { list: SessionBook['list'] } = { list: () => [] }
+  const inUse = (): ReadonlySet<string> =>
+    new Set(late.list().flatMap(({ stored }) => ('name' in stored.policy ? [stored.policy.name] : [])))
+  const { book: policies, shelf } = await loadPolicies(credentials.hosts(), inUse)
   const store = sessionStores[config.sessions.store]({
     directory: config.stateDirectory,
     key: deriveKey(stateKey, 'sessions'),
@@ -70,6 +78,7 @@ export async function openSessions(
     sweepMs,
     sessionsMax: config.limits.sessionsMax,
   })
+  late.list = () => book.list()
   const fillingFor = (policy: Policy): Record<string, string> =>
     Object.fromEntries(
       policies
@@ -82,12 +91,11 @@ export async function openSessions(
   return {
     book,
     policies,
+    shelf,
     credentials,
     cookies: createSealedCookies(deriveKey(stateKey, 'cookies')),
     seal,
     fillingFor,
-    policiesInUse: () =>
-      new Set(book.list().flatMap(({ stored }) => ('name' in stored.policy ? [stored.policy.name] : []))),
     close: async () => {
       unwatch()
       await book.close()

@@ -65,6 +65,20 @@ export class PolicyBook {
    * no longer there is an issue too: sessions do not lose their policy by a deleted file (decision 19).
    */
   replace(sources: readonly PolicySource[], inUse: ReadonlySet<string> = new Set()): Issue[] {
+    const { around, expanded, issues } = this.#expand(sources, inUse)
+    if (issues.length === 0) this.#take(around, expanded)
+    return issues
+  }
+
+  /** What `replace` would find. */
+  check(sources: readonly PolicySource[], inUse: ReadonlySet<string> = new Set()): Issue[] {
+    return this.#expand(sources, inUse).issues
+  }
+
+  #expand(
+    sources: readonly PolicySource[],
+    inUse: ReadonlySet<string>,
+  ): { readonly around: Surroundings; readonly expanded: ReadonlyMap<string, Expanded>; readonly issues: Issue[] } {
     const { all, issues } = this.#named(sources)
     for (const name of inUse) {
       if (!all.has(name) && this.#kept.has(name))
@@ -81,9 +95,7 @@ export class PolicyBook {
       if (Array.isArray(found)) issues.push(...found)
       else expanded.set(name, found)
     }
-    if (issues.length > 0) return unique(issues)
-    this.#take(around, expanded)
-    return []
+    return { around, expanded, issues: unique(issues) }
   }
 
   /** A policy given with a session: labelled `inline`, never listed. It may extend the named ones. */

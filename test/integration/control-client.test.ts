@@ -36,7 +36,10 @@ export async function use(baseUrl: string, token: string) {
   const rotated = await api.v1.rotateToken(id)
   const decisions = await api.v1.listDecisions({ outcome: 'deny', limit: 5 })
   const reasons: (string | null)[] = decisions.data.decisions.map((one) => one.reason)
-  const tried = await api.v1.tryPolicy('mine', { rules: [{ host: 'a.example' }] }, { dryRun: true })
+  const tried = await api.v1.putPolicy('mine', { rules: [{ host: 'a.example' }] }, { dryRun: true })
+  const put = await api.v1.putPolicy('mine', { rules: [{ host: 'a.example' }] })
+  const version: number = put.data.version
+  const gone = await api.v1.removePolicy('mine')
   const verdict = await api.v1.explain({ policy: 'dev', url: 'https://b.example/' })
   const why: string = verdict.data.says
   const refused = await api.v1.createSession({ policy: 'nobody' }).catch((answer: { error: Problem }) => answer.error)
@@ -55,7 +58,7 @@ export async function use(baseUrl: string, token: string) {
   void [wrongMode, wrongKey, noPolicy, wrongOutcome, wrongCode]
   return {
     proxy, mode, next, open, reasons, why, code,
-    rotated: rotated.data.token !== made.data.token, tried: tried.data.name, ended: ended.status,
+    rotated: rotated.data.token !== made.data.token, tried: tried.data.name, version, gone: gone.status, ended: ended.status,
     problem: await api.healthz.alive().then(({ data }) => data.status),
   }
 }
@@ -107,6 +110,8 @@ it('is generated, compiles and works', { timeout: 60_000 }, async () => {
     code: 'policy_not_found',
     rotated: true,
     tried: 'mine',
+    version: 1,
+    gone: 204,
     ended: 204,
     problem: 'alive',
   })

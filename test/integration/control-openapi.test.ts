@@ -6,7 +6,7 @@ import { DecisionView, VerdictView } from '../../src/control/record-schemas.ts'
 import {
   CreatedSession,
   NewToken,
-  PolicyView,
+  OnePolicyView,
   ProblemView,
   SessionPage,
   SessionView,
@@ -41,7 +41,7 @@ describe('the OpenAPI description', () => {
       expect(allowed.status, path).toBe(405)
       const served = (allowed.headers.get('allow') ?? '').split(', ').filter((method) => method !== 'HEAD')
       // `/v1/policies/explain` is also a name that `/v1/policies/{name}` takes.
-      const described = path === '/v1/policies/explain' ? ['get', 'post', 'put'] : Object.keys(methods)
+      const described = path === '/v1/policies/explain' ? ['delete', 'get', 'post', 'put'] : Object.keys(methods)
       expect(new Set(served.map((method) => method.toLowerCase())), path).toEqual(new Set(described))
       for (const [method, { security }] of Object.entries(methods)) {
         const answer = await api.call(method.toUpperCase(), plain)
@@ -82,7 +82,7 @@ describe('what is answered', () => {
       [NewToken, await api.call('POST', `/v1/sessions/${made.body.id}/token`, { as })],
       [SessionPage, await api.call('GET', '/v1/sessions?limit=1', { as })],
       [VerdictView, await api.call('POST', '/v1/policies/explain', { as, body: explained })],
-      [PolicyView, await api.call('GET', '/v1/policies/corp', { as })],
+      [OnePolicyView, await api.call('GET', '/v1/policies/corp', { as })],
       [ProblemView, await api.call('GET', '/v1/policies/none', { as })],
     ] as const
     for (const [schema, { body, text }] of answers) expect(Value.Check(schema, body), text).toBe(true)

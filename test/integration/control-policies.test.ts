@@ -20,6 +20,9 @@ describe('GET /v1/policies', () => {
       extends: ['corp'],
       credentials: [],
       addresses: expect.arrayContaining(['10.2.0.0/16', '10.0.0.0/8']) as unknown,
+      origin: 'file',
+      sessions: 0,
+      document: null,
     })
   })
 
@@ -36,7 +39,7 @@ describe('PUT /v1/policies/:name', () => {
   const put = (name: string, body: unknown, query = '?dryRun=true', as = 'platform') =>
     api.call('PUT', `/v1/policies/${name}${query}`, { as, body })
 
-  it('is 405 without dryRun, for policies come from files', async () => {
+  it('is 405 without dryRun for a policy of a file', async () => {
     for (const query of ['', '?dryRun=false']) {
       const answer = await put('dev', { rules: [] }, query)
       expect([answer.status, answer.body.code, answer.headers.get('allow')]).toEqual([405, 'policy_read_only', 'GET'])

@@ -16,12 +16,15 @@ import { type Problem, problemOf, sendProblem } from '../problem.ts'
 import { ProblemError } from '../problem-of-error.ts'
 import { CreateSession, type CreatedSession, PatchSession, SessionQuery } from '../schemas.ts'
 import { breachProblem, planSession, referenceOf, type SessionWish } from '../session-plan.ts'
+import { stored } from '../stored.ts'
 import { cursorText, pageAfter, parseCursor, timeText, viewSession } from '../session-view.ts'
 
 type One = { Params: { id: string } }
 
 const makes = { config: { access: ['sessions'] } } as const
 const looks = { config: { access: ['read', 'sessions'] } } as const
+/** Of a deletion too, for what is deleted is cut before the store is asked. */
+const storeSays = 'try again; a deleted session is cut even so'
 const noSuch = problemOf('session_not_found', 'there is none of this id that this token may see')
 
 export function addSessionRoutes(app: FastifyInstance, options: ControlOptions): void {
@@ -49,7 +52,7 @@ export function addSessionRoutes(app: FastifyInstance, options: ControlOptions):
   app.delete<One>('/v1/sessions/:id', makes, async (request, reply) => {
     const session = findSession(options, callerOf(request), request.params.id)
     if (session === null) return sendProblem(reply, noSuch)
-    const ended = await stored(options, () => options.sessions.revoke(session.id))
+    const ended = await stored(options.log, storeSays, () => options.sessions.revoke(session.id))
     return ended ? reply.code(204).send() : sendProblem(reply, noSuch)
   })
   app.post<One>('/v1/sessions/:id/token', makes, async (request, reply) => {
@@ -82,7 +85,7 @@ async function createSession(
   const { policy, mode, limits, sources } = wish
   const owner = token.name
   const spec = { policy, mode, limits, sources, ...plan.bindings, labels, refusal, ttlMs, idempotencyKey, owner }
-  const made = await stored(options, () => options.sessions.create(spec))
+  const made = await stored(options.log, storeSays, () => options.sessions.create(spec))
   if (made.kind === 'refused') return sendProblem(reply, problemOfRefusal(made))
   return reply
     .code(201)
@@ -134,7 +137,7 @@ async function patchSession(
   // All that was judged together is written together: of two changes at once one is lost, and no mixture comes of them.
   const { policy, mode, limits } = changed
   const changes = { policy, mode, limits, ...plan.bindings, ...ttl }
-  const patched = await stored(options, () => options.sessions.patch(session.id, changes))
+  const patched = await stored(options.log, storeSays, () => options.sessions.patch(session.id, changes))
   if (patched === null) return sendProblem(reply, noSuch)
   if ('kind' in patched) return sendProblem(reply, problemOfRefusal(patched))
   return viewSession(patched, options.now())
@@ -149,7 +152,7 @@ async function rotateToken(
   // Whoever holds the new token has all that the session has.
   const plan = planSession(options, token, wishOf(session, {}))
   if (plan.kind === 'refused') return sendProblem(reply, plan.problem)
-  const fresh = await stored(options, () => options.sessions.rotate(session.id))
+  const fresh = await stored(options.log, storeSays, () => options.sessions.rotate(session.id))
   if (fresh === null) {
     return sendProblem(reply, problemOf('session_conflict', 'static and expired sessions get no new token'))
   }
@@ -199,14 +202,4 @@ function parseIdempotencyKey(headers: Readonly<Record<string, unknown>>): string
     throw new ProblemError(problemOf('invalid_request', 'an Idempotency-Key is 1 to 128 visible ASCII characters'))
   }
   return value
-}
-
-/** What throws here is the store: nothing is changed that it did not take, and the caller may try again. */
-async function stored<Result>(options: ControlOptions, deed: () => Promise<Result>): Promise<Result> {
-  try {
-    return await deed()
-  } catch (error) {
-    options.log('control: the session store failed', error)
-    throw new ProblemError(problemOf('unavailable', 'try again; a deleted session is cut even so'))
-  }
 }

@@ -7,6 +7,7 @@ import type { CreatedSession, SessionView } from '../../../src/control/schemas.t
 import { type ControlAddress, type ControlServer, createControlServer } from '../../../src/control/server.ts'
 import { createSecretSeal } from '../../../src/credentials/sealed-secret.ts'
 import type { ExchangeRecord } from '../../../src/exchange/record.ts'
+import { PolicyShelf } from '../../../src/gateway/policy-shelf.ts'
 import { parseDomainPattern } from '../../../src/policy/domain-pattern.ts'
 import { parsePolicy, type PolicySource } from '../../../src/policy/parse-policy.ts'
 import { PolicyBook } from '../../../src/policy/policy-book.ts'
@@ -54,7 +55,7 @@ function sourceOf(raw: object): PolicySource {
   return parsed
 }
 
-function policyBook(): PolicyBook {
+function policyBook(): { book: PolicyBook; files: PolicySource[] } {
   const anthropic = parseDomainPattern('api.anthropic.com')
   if (typeof anthropic === 'string') throw new Error(anthropic)
   const hosts = { hosts: [anthropic], unsafeWildcardHosts: false }
@@ -65,15 +66,16 @@ function policyBook(): PolicyBook {
       ['other-account', hosts],
     ]),
   })
-  const issues = book.replace([
+  const files = [
     sourceOf({ name: 'dev', rules: [{ host: 'example.org', methods: ['GET'] }] }),
     sourceOf({ name: 'model', rules: [{ host: 'api.anthropic.com', credential: 'anthropic' }] }),
     sourceOf({ name: 'corp', rules: [{ host: 'git.corp.example', addresses: ['10.2.0.0/16'] }] }),
     sourceOf({ name: 'corp-wide', extends: ['corp'], rules: [{ host: 'x.corp.example', addresses: ['10.0.0.0/8'] }] }),
     sourceOf({ name: 'watching', mode: 'audit', rules: [{ host: 'example.org' }] }),
-  ])
+  ]
+  const issues = book.replace(files)
   if (issues.length > 0) throw new Error(JSON.stringify(issues))
-  return book
+  return { book, files }
 }
 
 type Call = {
@@ -93,6 +95,8 @@ export type ControlBench = {
   readonly logged: unknown[]
   problems: string[]
   now: number
+  /** The store of policies fails. */
+  full: boolean
   call(method: string, path: string, call?: Call): Promise<Answer>
   close(): Promise<void>
 }
@@ -124,7 +128,7 @@ type Answer = {
 export async function createControlBench(
   changes: Partial<ControlOptions> & { readonly store?: SessionStore; readonly address?: ControlAddress } = {},
 ): Promise<ControlBench> {
-  const policies = policyBook()
+  const { book: policies, files } = policyBook()
   const records: ExchangeRecord[] = []
   const listeners = new Set<(record: ExchangeRecord) => void>()
   const logged: unknown[] = []
@@ -134,7 +138,7 @@ export async function createControlBench(
     return policy instanceof Policy ? { policy, mode: stored.mode ?? policy.mode, placeholders: new Map() } : null
   }
   const { store = createMemoryStore(), address = { host: '127.0.0.1', port: 0 }, ...options } = changes
-  const bench = { problems: [] as string[], now: 1_800_000_000_000 }
+  const bench = { problems: [] as string[], now: 1_800_000_000_000, full: false }
   const book = new SessionBook({
     store,
     grantFor,
@@ -143,12 +147,23 @@ export async function createControlBench(
     random: randomBytes,
     sweepMs: 3_600_000,
   })
+  const shelf = new PolicyShelf({
+    book: policies,
+    files,
+    made: new Map(),
+    keep: async () => {
+      if (bench.full) throw new Error('disk /var/secret is full')
+    },
+    inUse: () => new Set(book.list().flatMap(({ stored }) => ('name' in stored.policy ? [stored.policy.name] : []))),
+  })
+  policies.onChange(() => book.refresh())
   const seal = createSecretSeal(Buffer.alloc(32, 7))
   const server = await createControlServer({
     tokens,
     hosts: ['sallyport.example'],
     sessions: book,
     policies,
+    shelf,
     decisions: (filter: DecisionFilter) =>
       records.filter((one) => filter.visible(one) && (filter.host ?? one.host) === one.host).slice(0, filter.limit),
     subscribe: (listener) => {

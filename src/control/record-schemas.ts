@@ -53,6 +53,7 @@ export const DecisionView = Type.Object(
     ),
     credentials: Type.Array(Type.String(), { description: 'Names of those put on.' }),
     redactions: Type.Integer(),
+    bodyPlaceholders: Type.Integer({ description: 'Placeholders of the session in a body that was judged.' }),
     repeated: Type.Integer({ description: 'How many equal refusals this stands for.' }),
   },
   { ...closed, description: 'One exchange, as in the audit log.' },

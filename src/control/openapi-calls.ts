@@ -32,7 +32,8 @@ export const calls: Readonly<Record<string, Readonly<Record<string, Call>>>> = {
       summary: 'Make a session. Its token is shown this once.',
       scopes: makes,
       headers: {
-        'Idempotency-Key': 'A repeated call with the same key gets the same session while its token is unused.',
+        'Idempotency-Key':
+          'A repeated call with the same key gets the same session, with a new token, while its token is unused; then it is 409, and 422 with another body. Known for a day, and as long as the session lives.',
       },
       body: ref('CreateSession'),
       answer: { status: 201, says: 'Made.', body: ref('CreatedSession') },

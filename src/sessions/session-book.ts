@@ -7,10 +7,10 @@
  */
 
 import assert from 'node:assert/strict'
-import { isDeepStrictEqual } from 'node:util'
 import { contains, type Ip } from '../net/ip.ts'
 import type { Grant } from '../policy/policy.ts'
 import { type BookedSession, bookSession, cutWhere, overlaps, resolveSession } from './booked-session.ts'
+import { IdempotencyKeys } from './idempotency-keys.ts'
 import {
   type Created,
   keyOf,
@@ -18,37 +18,28 @@ import {
   policyText,
   type Refusal,
   refusal,
+  refuseReplay,
+  refuseSpent,
   type SessionChanges,
   type StaticSession,
+  storedNew,
+  storedStatic,
 } from './new-session.ts'
-import { hashToken, mintSessionId, mintToken, type Random } from './session-token.ts'
+import { hashToken, mintSessionId, mintToken } from './session-token.ts'
+import type { GrantFor, SessionBookOptions } from './session-book-options.ts'
 import type { CutReason } from './session.ts'
-import type { SessionStore, StoredSession } from './session-store.ts'
-
-/** What a stored session may do, or null when its policy does not resolve at present. */
-export type GrantFor = (stored: StoredSession) => Grant | null
+import type { StoredSession } from './session-store.ts'
 
 export type { Created, NewSession, Refusal, SessionChanges, StaticSession } from './new-session.ts'
-
-export type SessionBookOptions = {
-  readonly store: SessionStore
-  readonly grantFor: GrantFor
-  readonly log: (message: string) => void
-  readonly now: () => number
-  readonly random: Random
-  /** How often expired sessions are looked for. */
-  readonly sweepMs: number
-  readonly sessionsMax?: number
-  /** How long an expired session is still told that it expired, rather than that nobody knows it. */
-  readonly expiredKeptMs?: number
-}
+export type { GrantFor, SessionBookOptions } from './session-book-options.ts'
 
 export class SessionBook {
   readonly #options: Required<SessionBookOptions>
   #grantFor: GrantFor
   readonly #sessions = new Map<string, BookedSession>()
-  /** Owner and idempotency key to session id. */
-  readonly #byKey = new Map<string, string>()
+  readonly #keys: IdempotencyKeys
+  /** Idempotency keys of creates that are under way. */
+  readonly #making = new Set<string>()
   /** Sessions that nothing but their source address proves. */
   readonly #bySource = new Set<BookedSession>()
   /** Ended, but the store could not forget them yet. */
@@ -58,14 +49,18 @@ export class SessionBook {
   #timer: NodeJS.Timeout | null = null
 
   constructor(options: SessionBookOptions) {
-    this.#options = { sessionsMax: 10_000, expiredKeptMs: 3_600_000, ...options }
+    this.#options = { sessionsMax: 10_000, expiredKeptMs: 3_600_000, keysKeptMs: 86_400_000, ...options }
+    const { keysKeptMs, sessionsMax } = this.#options
+    this.#keys = new IdempotencyKeys({ keptMs: keysKeptMs, spentMax: 2 * sessionsMax })
     this.#grantFor = options.grantFor
   }
 
   /** Takes in what the store kept, and begins to sweep. */
   async load(): Promise<void> {
     for (const stored of await this.#options.store.load()) {
-      if (this.#sessions.has(stored.id))
+      if (stored.endedAt !== undefined) {
+        if (!this.#keys.spend(stored, this.#options.now())) this.#unforgotten.add(stored.id)
+      } else if (this.#sessions.has(stored.id))
         this.#options.log(`session ${stored.id}: configured and stored; the stored one is left out`)
       else this.#adopt(stored, 'store')
     }
@@ -91,41 +86,20 @@ export class SessionBook {
     return found.length === 1 ? (found[0] ?? null) : null
   }
 
-  create(spec: NewSession): Promise<Created | Refusal> {
+  /** Of two calls at once with one idempotency key the second is refused: its answer would undo that of the first. */
+  async create(spec: NewSession): Promise<Created | Refusal> {
     assert(Number.isSafeInteger(spec.ttlMs) && spec.ttlMs > 0)
-    return this.#inTurn(async () => {
-      const known = spec.idempotencyKey === null ? undefined : this.#byKey.get(keyOf(spec.owner, spec.idempotencyKey))
-      const replayed = known === undefined ? undefined : this.#sessions.get(known)
-      if (replayed !== undefined && !this.isExpired(replayed)) return this.#replay(replayed, spec)
-      if (this.#sessions.size >= this.#options.sessionsMax) this.#endExpired(this.#options.now())
-      if (this.#sessions.size >= this.#options.sessionsMax) return refusal('sessions_full', `${this.#sessions.size}`)
-
-      const { ttlMs, ...kept } = spec
-      const id = mintSessionId(this.#options.random)
-      const token = mintToken(this.#options.random)
-      const createdAt = this.#options.now()
-      const tokenHash = hashToken(token).toString('hex')
-      const stored = { ...kept, id, tokenHash, createdAt, expiresAt: createdAt + ttlMs, tokenUsed: false }
-      if (this.#sessions.has(id)) return refusal('id_taken', id)
-      if (this.#grant(stored) === null) return refusal('policy_unresolved', policyText(stored))
-      await this.#options.store.put(stored)
-      return { kind: 'created', session: this.#adopt(stored, 'store'), token }
-    })
+    if (spec.idempotencyKey === null) return this.#inTurn(() => this.#make(spec))
+    const key = keyOf(spec.owner, spec.idempotencyKey)
+    if (this.#making.has(key)) return refusal('idempotency_busy', spec.idempotencyKey)
+    this.#making.add(key)
+    return this.#inTurn(() => this.#again(spec) ?? this.#make(spec)).finally(() => this.#making.delete(key))
   }
 
   /** Never expires and is not stored: the configuration brings it back. */
   addStatic(spec: StaticSession): BookedSession | Refusal {
-    const { token, ...kept } = spec
     if (this.#sessions.has(spec.id)) return refusal('id_taken', spec.id)
-    const stored: StoredSession = {
-      ...kept,
-      tokenHash: token === null ? null : hashToken(token).toString('hex'),
-      createdAt: this.#options.now(),
-      expiresAt: null,
-      tokenUsed: false,
-      idempotencyKey: null,
-      owner: 'static',
-    }
+    const stored = storedStatic(spec, this.#options.now())
     const other = stored.tokenHash === null ? [...this.#bySource].find((one) => overlaps(one, stored)) : undefined
     if (other !== undefined) return refusal('sources_overlap', `${spec.id} and ${other.id}`)
     if (this.#grant(stored) === null) return refusal('policy_unresolved', policyText(stored))
@@ -201,6 +175,7 @@ export class SessionBook {
     for (const session of this.#sessions.values())
       if (this.isExpired(session)) this.#cut(session, 'expired', () => true)
     this.#endExpired(this.#options.now() - this.#options.expiredKeptMs)
+    for (const id of this.#keys.expire(this.#options.now())) this.#unforgotten.add(id)
     for (const id of this.#unforgotten) {
       await this.#inTurn(() => this.#forget(id)).catch((error: unknown) =>
         this.#options.log(`session ${id}: over, but still in the store: ${text(error)}`),
@@ -213,13 +188,32 @@ export class SessionBook {
     await this.#inTurn(() => this.#options.store.close())
   }
 
+  async #make(spec: NewSession): Promise<Created | Refusal> {
+    if (this.#sessions.size >= this.#options.sessionsMax) this.#endExpired(this.#options.now())
+    if (this.#sessions.size >= this.#options.sessionsMax) return refusal('sessions_full', `${this.#sessions.size}`)
+    const token = mintToken(this.#options.random)
+    const stored = storedNew(spec, mintSessionId(this.#options.random), token, this.#options.now())
+    if (this.#sessions.has(stored.id)) return refusal('id_taken', stored.id)
+    if (this.#grant(stored) === null) return refusal('policy_unresolved', policyText(stored))
+    await this.#options.store.put(stored)
+    return { kind: 'created', session: this.#adopt(stored, 'store'), token }
+  }
+
+  /** Null: this key has made nothing. */
+  #again(spec: NewSession): Promise<Created | Refusal> | null {
+    const { owner, idempotencyKey } = spec
+    const now = this.#options.now()
+    const session = this.#sessions.get(this.#keys.liveOf(owner, idempotencyKey) ?? '')
+    if (session !== undefined && !this.isExpired(session)) return this.#replay(session, spec)
+    const over = session !== undefined && this.#keys.isKept(session.stored, now) ? session.stored : null
+    const spent = over ?? this.#keys.spentOf(owner, idempotencyKey, now)
+    return spent === null ? null : Promise.resolve(refuseSpent(spent.asked, spec))
+  }
+
   async #replay(session: BookedSession, spec: NewSession): Promise<Created | Refusal> {
     const { stored } = session
-    const { ttlMs, ...asked } = spec
-    const same = Object.entries(asked).every(([key, value]) => isDeepStrictEqual(Reflect.get(stored, key), value))
-    if (stored.tokenUsed || !same || stored.expiresAt !== stored.createdAt + ttlMs) {
-      return refusal('idempotency_conflict', `the key belongs to ${session.id}`)
-    }
+    const refused = refuseReplay(stored, spec)
+    if (refused !== null) return refused
     const token = mintToken(this.#options.random)
     await this.#write(session, { ...stored, tokenHash: hashToken(token).toString('hex') })
     return { kind: 'created', session, token }
@@ -228,7 +222,7 @@ export class SessionBook {
   #adopt(stored: StoredSession, kept: BookedSession['kept']): BookedSession {
     const session = bookSession(stored, this.#grant(stored), kept)
     this.#sessions.set(session.id, session)
-    if (stored.idempotencyKey !== null) this.#byKey.set(keyOf(stored.owner, stored.idempotencyKey), session.id)
+    this.#keys.hold(stored)
     if (stored.tokenHash === null && session.sources !== null) this.#bySource.add(session)
     return session
   }
@@ -250,8 +244,7 @@ export class SessionBook {
     session.ended = true
     this.#sessions.delete(session.id)
     this.#bySource.delete(session)
-    const { owner, idempotencyKey } = session.stored
-    if (idempotencyKey !== null) this.#byKey.delete(keyOf(owner, idempotencyKey))
+    this.#keys.spend(session.stored, this.#options.now())
     this.#cut(session, why, () => true)
   }
 
@@ -267,7 +260,8 @@ export class SessionBook {
 
   async #forget(id: string): Promise<void> {
     this.#unforgotten.add(id)
-    await this.#options.store.remove(id)
+    const grave = this.#keys.graveOf(id)
+    await (grave === null ? this.#options.store.remove(id) : this.#options.store.put(grave))
     this.#unforgotten.delete(id)
   }
 

@@ -44,6 +44,10 @@ export type StoredSession = {
   /** Whether the token has ever proved the session: a replayed create may only rotate one that has not. */
   readonly tokenUsed: boolean
   readonly idempotencyKey: string | null
+  /** SHA-256 of what the create with this key asked for; absent where nobody says. */
+  readonly asked?: string
+  /** It is over, and here only because its idempotency key is still known. Absent: it is not. */
+  readonly endedAt?: number
   /** Name of the control token that made it. */
   readonly owner: string
 }
@@ -90,6 +94,8 @@ const storedSession = Type.Object(
     sources: Type.Union([Type.Null(), Type.Array(Type.String(), { minItems: 1 })]),
     tokenUsed: Type.Boolean(),
     idempotencyKey: Type.Union([Type.Null(), Type.String()]),
+    asked: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}$' })),
+    endedAt: Type.Optional(Type.Integer({ minimum: 0 })),
     owner: Type.String(),
   },
   { additionalProperties: false },

@@ -16,6 +16,7 @@ const variants: Readonly<Record<string, StoredSession>> = {
     refusal: 'inside',
   },
   'sealed secrets': { ...stored, secrets: { anthropic: 'A'.repeat(90_000) } },
+  'what is left of one that ended': { ...stored, tokenHash: null, asked: 'ab'.repeat(32), endedAt: 3 },
   'no token': { ...stored, tokenHash: null, sources: ['10.0.0.0/8'] },
   'a label of a prototype key': { ...stored, labels: JSON.parse('{"__proto__":"x"}') as Record<string, string> },
 }

@@ -133,19 +133,46 @@ describe('an idempotent create', () => {
     expect([late.status, late.body.code]).toEqual([409, 'idempotency_conflict'])
   })
 
-  it('with another body is 409, and of another token a session of its own', async () => {
+  it('with another body is 422, and of another token a session of its own', async () => {
     const key = { 'idempotency-key': 'run-43' }
     const first = await api.call('POST', '/v1/sessions', { as, headers: key, body: { policy: 'dev' } })
     const other = await api.call('POST', '/v1/sessions', { as, headers: key, body: { policy: 'dev', mode: 'audit' } })
-    expect(other.status).toBe(409)
+    expect([other.status, other.body.code]).toEqual([422, 'idempotency_mismatch'])
     const foreign = await api.call('POST', '/v1/sessions', { as: 'team-a', headers: key, body: { policy: 'dev' } })
     expect(foreign.status).toBe(201)
     expect(foreign.body.id).not.toBe(first.body.id)
   })
 
-  it('refuses a key that is none', async () => {
+  it('is the same call in whatever order the body says it, and with the key in quotes', async () => {
+    const raw = '{"policy":"dev","labels":{"a":"1","b":"2"},"mode":"enforce"}'
+    const turned = '{ "mode": "enforce", "labels": { "b": "2", "a": "1" }, "policy": "dev" }'
+    const first = await api.call('POST', '/v1/sessions', { as, headers: { 'idempotency-key': 'run-44' }, raw })
+    const again = await api.call('POST', '/v1/sessions', {
+      as,
+      headers: { 'idempotency-key': '"run-44"' },
+      raw: turned,
+    })
+    expect([first.status, again.status]).toEqual([201, 201])
+    expect(again.body.id).toBe(first.body.id)
+  })
+
+  it('is 409 while the first is under way, and when its session is over', async () => {
+    const one = { as, headers: { 'idempotency-key': 'run-45' }, body: { policy: 'dev' } }
+    const both = await Promise.all([api.call('POST', '/v1/sessions', one), api.call('POST', '/v1/sessions', one)])
+    const [made, busy] = both[0].status === 201 ? both : [both[1], both[0]]
+    expect(made.status).toBe(201)
+    if (busy.status !== 201) {
+      expect([busy.status, busy.body.code]).toEqual([409, 'idempotency_busy'])
+      expect(busy.headers.get('retry-after')).toBe('1')
+    }
+    await api.call('DELETE', `/v1/sessions/${made.body.id}`, { as })
+    const late = await api.call('POST', '/v1/sessions', one)
+    expect([late.status, late.body.code]).toEqual([409, 'idempotency_conflict'])
+  })
+
+  it.each(['a b', '"a', 'a"b', '"a\\"b"', '', '""', 'x'.repeat(129)])('refuses a key that is none: %j', async (key) => {
     const body = { policy: 'dev' }
-    const answer = await api.call('POST', '/v1/sessions', { as, headers: { 'idempotency-key': 'a b' }, body })
+    const answer = await api.call('POST', '/v1/sessions', { as, headers: { 'idempotency-key': key }, body })
     expect(answer.status).toBe(400)
   })
 })

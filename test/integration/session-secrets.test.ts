@@ -126,7 +126,7 @@ describe('a secret that comes with a session', () => {
       await response.text()
       return response.status
     }
-    expect([await create(own), await create(own), await create(newer)]).toEqual([201, 201, 409])
+    expect([await create(own), await create(own), await create(newer)]).toEqual([201, 201, 422])
   })
 
   const refused: readonly (readonly [what: string, credentials: object, status: number, code: string])[] = [

@@ -12,8 +12,8 @@ import { callerOf } from '../caller.ts'
 import { decideLabels, isVisible } from '../ceiling.ts'
 import type { ControlOptions } from '../control-options.ts'
 import type { ControlToken } from '../control-token.ts'
+import { digestOf, parseIdempotencyKey } from '../idempotency.ts'
 import { type Problem, problemOf, sendProblem } from '../problem.ts'
-import { ProblemError } from '../problem-of-error.ts'
 import { CreateSession, type CreatedSession, PatchSession, SessionQuery } from '../schemas.ts'
 import { breachProblem, planSession, referenceOf, type SessionWish } from '../session-plan.ts'
 import { stored } from '../stored.ts'
@@ -84,9 +84,13 @@ async function createSession(
   const refusal = body.refusal ?? 'auto'
   const { policy, mode, limits, sources } = wish
   const owner = token.name
-  const spec = { policy, mode, limits, sources, ...plan.bindings, labels, refusal, ttlMs, idempotencyKey, owner }
+  const key = idempotencyKey === null ? { idempotencyKey } : { idempotencyKey, asked: digestOf(options, owner, body) }
+  const spec = { policy, mode, limits, sources, ...plan.bindings, labels, refusal, ttlMs, ...key, owner }
   const made = await stored(options.log, storeSays, () => options.sessions.create(spec))
-  if (made.kind === 'refused') return sendProblem(reply, problemOfRefusal(made))
+  if (made.kind === 'refused') {
+    if (made.reason === 'idempotency_busy') reply.header('retry-after', '1')
+    return sendProblem(reply, problemOfRefusal(made))
+  }
   return reply
     .code(201)
     .header('location', `/v1/sessions/${made.session.id}`)
@@ -180,8 +184,12 @@ function findSession(options: ControlOptions, token: ControlToken, id: string): 
 
 function problemOfRefusal({ reason, detail }: Refusal): Problem {
   switch (reason) {
+    case 'idempotency_busy':
+      return problemOf('idempotency_busy', 'wait for its answer, or ask again in a second')
     case 'idempotency_conflict':
-      return problemOf('idempotency_conflict', 'it made a session that differs or is in use; take a new key')
+      return problemOf('idempotency_conflict', 'its session is in use, was changed or is over; take a new key')
+    case 'idempotency_mismatch':
+      return problemOf('idempotency_mismatch', 'what this key made was asked for in other words; take a new key')
     case 'policy_unresolved':
       return problemOf('policy_not_found', `${detail} does not resolve at present`)
     case 'id_taken':
@@ -192,14 +200,4 @@ function problemOfRefusal({ reason, detail }: Refusal): Problem {
     case 'static_session':
       return problemOf('session_conflict', 'a session of the configuration is changed there')
   }
-}
-
-/** The draft of the field (draft-ietf-httpapi-idempotency-key-header) has a quoted string; bare keys are as common. */
-function parseIdempotencyKey(headers: Readonly<Record<string, unknown>>): string | null {
-  const value = headers['idempotency-key']
-  if (value === undefined) return null
-  if (typeof value !== 'string' || !/^[!-~]{1,128}$/.test(value)) {
-    throw new ProblemError(problemOf('invalid_request', 'an Idempotency-Key is 1 to 128 visible ASCII characters'))
-  }
-  return value
 }

@@ -5,6 +5,7 @@
 
 import { awsMutants } from './aws-mutants.ts'
 import { bodyMutants } from './body-mutants.ts'
+import { controlMutants } from './control-mutants.ts'
 import { credentialMutants } from './credential-mutants.ts'
 import { exchangeMutants } from './exchange-mutants.ts'
 import { h2Mutants } from './h2-mutants.ts'
@@ -32,6 +33,7 @@ export type Mutant = {
 
 export const mutants: readonly Mutant[] = [
   ...netMutants,
+  ...controlMutants,
   ...policyMutants,
   ...httpMutants,
   ...h2Mutants,

@@ -5,6 +5,7 @@ import { hashToken } from '../../../src/sessions/session-token.ts'
 import { createBench, createSession, grantOf, openOf, spec } from './fixture.ts'
 
 const always = () => true
+const day = 86_400_000
 
 describe('creating', () => {
   test('an id is public and a token is 256 bits that need no escaping in a URL', async () => {
@@ -70,10 +71,26 @@ describe('idempotent creation', () => {
     expect(bench.book.list()).toHaveLength(1)
   })
 
-  test('two creates at once with one key make one session', async () => {
+  test('of two creates at once with one key the second is refused, and a third gets the session', async () => {
     const bench = createBench()
-    await Promise.all([createSession(bench, keyed), createSession(bench, keyed)])
+    const wish = { ...spec, ...keyed }
+    const both = await Promise.all([bench.book.create(wish), bench.book.create(wish)])
+    expect(both).toMatchObject([{ kind: 'created' }, { reason: 'idempotency_busy' }])
+    expect(await bench.book.create(wish)).toMatchObject({ kind: 'created' })
     expect(bench.book.list()).toHaveLength(1)
+  })
+
+  test('a create that failed in the store leaves its key free', async () => {
+    let full = true
+    const memory = createMemoryStore()
+    const store: SessionStore = {
+      ...memory,
+      put: (one) => (full ? Promise.reject(new Error('full')) : memory.put(one)),
+    }
+    const bench = createBench(store)
+    await expect(bench.book.create({ ...spec, ...keyed })).rejects.toThrow('full')
+    full = false
+    expect(await bench.book.create({ ...spec, ...keyed })).toMatchObject({ kind: 'created' })
   })
 
   test('a token that was used is not rotated by a replay', async () => {
@@ -90,12 +107,83 @@ describe('idempotent creation', () => {
       expect(await bench.book.create({ ...spec, ...keyed, ...other })).toMatchObject({ reason: 'idempotency_conflict' })
   })
 
-  test('a key belongs to who sent it, and ends with its session', async () => {
+  test('what was asked for is compared before what became of it', async () => {
+    const bench = createBench()
+    const { session } = await createSession(bench, { ...keyed, asked: 'aa' })
+    const other = { ...spec, ...keyed, asked: 'bb' }
+    expect(await bench.book.create(other)).toMatchObject({ reason: 'idempotency_mismatch' })
+    await bench.book.patch(session.id, { mode: 'audit' })
+    expect(await bench.book.create({ ...other, asked: 'aa' })).toMatchObject({ reason: 'idempotency_conflict' })
+    await bench.book.revoke(session.id)
+    expect(await bench.book.create(other)).toMatchObject({ reason: 'idempotency_mismatch' })
+    expect(await bench.book.create({ ...other, asked: 'aa' })).toMatchObject({ reason: 'idempotency_conflict' })
+  })
+
+  test('a key belongs to who sent it, and outlives its session by what is left of a day', async () => {
     const bench = createBench()
     const { session } = await createSession(bench, keyed)
     expect((await createSession(bench, { ...keyed, owner: 'other' })).session).not.toBe(session)
     await bench.book.revoke(session.id)
+    bench.now += day - 1
+    await bench.book.sweep()
+    expect(await bench.book.create({ ...spec, ...keyed })).toMatchObject({ reason: 'idempotency_conflict' })
+    bench.now += 1
     expect((await createSession(bench, keyed)).session.id).not.toBe(session.id)
+  })
+
+  test('of a session that expired too, at once and when it is forgotten', async () => {
+    const bench = createBench()
+    await createSession(bench, keyed)
+    bench.now += 60_000
+    expect(await bench.book.create({ ...spec, ...keyed })).toMatchObject({ reason: 'idempotency_conflict' })
+    bench.now += 3_600_000
+    await bench.book.sweep()
+    expect(bench.book.list()).toEqual([])
+    expect(await bench.book.create({ ...spec, ...keyed })).toMatchObject({ reason: 'idempotency_conflict' })
+  })
+
+  test('a session that outlives the day keeps its key', async () => {
+    const bench = createBench()
+    const wish = { ...keyed, ttlMs: 3 * day }
+    const { session } = await createSession(bench, wish)
+    bench.now += 2 * day
+    await bench.book.sweep()
+    expect((await createSession(bench, wish)).session).toBe(session)
+    await bench.book.revoke(session.id)
+    expect(await bench.store.load()).toEqual([])
+  })
+
+  test('keys are known after a restart, and what is kept of an ended session is no session', async () => {
+    const before = createBench()
+    const { session, token } = await createSession(before, { ...keyed, asked: 'aa' })
+    await before.book.revoke(session.id)
+    const [grave] = await before.store.load()
+    expect(grave).toMatchObject({ id: session.id, tokenHash: null, labels: {}, endedAt: before.now })
+    expect(JSON.stringify(grave)).not.toContain(hashToken(token).toString('hex'))
+
+    const after = createBench(before.store)
+    await after.book.load()
+    expect(after.book.get(session.id)).toBeUndefined()
+    expect(await after.book.create({ ...spec, ...keyed, asked: 'aa' })).toMatchObject({
+      reason: 'idempotency_conflict',
+    })
+    after.now += day
+    await after.book.sweep()
+    expect(await after.store.load()).toEqual([])
+    await after.book.close()
+  })
+
+  test('of ended sessions a bounded number of keys is known, the latest', async () => {
+    const bench = createBench(createMemoryStore(), 2)
+    for (const idempotencyKey of ['a', 'b', 'c', 'd', 'e', 'f']) {
+      const { session } = await createSession(bench, { idempotencyKey })
+      await bench.book.revoke(session.id)
+      await bench.book.sweep()
+    }
+    const kept = (await bench.store.load()).map(({ idempotencyKey }) => idempotencyKey)
+    expect(new Set(kept)).toEqual(new Set(['c', 'd', 'e', 'f']))
+    expect(await bench.book.create({ ...spec, idempotencyKey: 'c' })).toMatchObject({ reason: 'idempotency_conflict' })
+    expect(await bench.book.create({ ...spec, idempotencyKey: 'a' })).toMatchObject({ kind: 'created' })
   })
 })
 

@@ -1,0 +1,23 @@
+/** What the book of sessions is made of. */
+
+import type { Grant } from '../policy/policy.ts'
+import type { SessionStore, StoredSession } from './session-store.ts'
+import type { Random } from './session-token.ts'
+
+/** What a stored session may do, or null when its policy does not resolve at present. */
+export type GrantFor = (stored: StoredSession) => Grant | null
+
+export type SessionBookOptions = {
+  readonly store: SessionStore
+  readonly grantFor: GrantFor
+  readonly log: (message: string) => void
+  readonly now: () => number
+  readonly random: Random
+  /** How often expired sessions are looked for. */
+  readonly sweepMs: number
+  readonly sessionsMax?: number
+  /** How long an expired session is still told that it expired, rather than that nobody knows it. */
+  readonly expiredKeptMs?: number
+  /** How long an idempotency key is known, should its session end before. */
+  readonly keysKeptMs?: number
+}

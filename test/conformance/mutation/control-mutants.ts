@@ -1,0 +1,57 @@
+/** Checks of the control API, `src/control`, and of the book that it changes. */
+
+import type { Mutant } from './mutants.ts'
+
+type Row = Pick<Mutant, 'from' | 'to' | 'without'> & Partial<Pick<Mutant, 'cases' | 'corpus'>>
+
+const keys = (row: Row): Mutant => ({
+  file: 'sessions/idempotency-keys.ts',
+  corpus: ['unit/sessions/session-book.test.ts'],
+  ...row,
+})
+const asked = (row: Row): Mutant => ({
+  file: 'sessions/new-session.ts',
+  corpus: ['unit/sessions/session-book.test.ts'],
+  ...row,
+})
+const digest = (row: Row): Mutant => ({
+  file: 'control/idempotency.ts',
+  corpus: ['integration/control-sessions.test.ts'],
+  cases: 'idempotent',
+  ...row,
+})
+
+export const controlMutants: readonly Mutant[] = [
+  keys({ without: 'the end of a key', from: 'made.until > now ? made', to: 'made.until > 0 ? made' }),
+  keys({ without: 'a bound of keys', from: '|| this.#spent.size > this.#options.spentMax', to: '' }),
+  keys({ without: 'keys after a restart', from: 'this.#graves.set(id, graveOf(stored, now))', to: '' }),
+  asked({ without: 'used tokens', from: 'isAsMade && !stored.tokenUsed', to: 'isAsMade' }),
+  asked({
+    without: 'what was asked',
+    from: 'if (stored.asked !== spec.asked) return',
+    to: "if (stored.id === '') return",
+  }),
+  asked({ without: 'changes since', from: 'isAsMade && !', to: '!' }),
+  digest({ without: 'the order of names', from: 'entries.toSorted(([a], [b]) => (a < b ? -1 : 1))', to: 'entries' }),
+  digest({
+    without: 'values of sessions',
+    from: '{ sealed: credentials.seal(owner, slot, filling.value) }',
+    to: '{ sealed: slot }',
+    corpus: ['integration/session-secrets.test.ts'],
+    cases: 'another value another',
+  }),
+  {
+    file: 'sessions/session-book.ts',
+    without: 'calls that are under way',
+    from: "if (this.#making.has(key)) return refusal('idempotency_busy', spec.idempotencyKey)",
+    to: '',
+    corpus: ['unit/sessions/session-book.test.ts'],
+  },
+  {
+    file: 'policy/policy-book.ts',
+    without: 'changes of body conditions',
+    from: 'body: rule.body?.map(({ text, values }) => [text, values.map((value) => value.text)]),',
+    to: 'body: null,',
+    corpus: ['unit/policy/policy-book.test.ts'],
+  },
+]

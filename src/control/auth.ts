@@ -24,9 +24,17 @@ export function identifyToken(tokens: readonly ControlToken[], fields: readonly 
   return found
 }
 
-/** `admin` may all that any scope may. */
+/** `admin` may all that any scope may; of an admin with labels only what its labels part. */
 export function hasScope(token: ControlToken, wanted: readonly Scope[]): boolean {
-  return token.scopes.has('admin') || wanted.some((scope) => token.scopes.has(scope))
+  if (wanted.some((scope) => token.scopes.has(scope))) return true
+  // Metrics are of everybody's sessions.
+  const isApart = wanted.every((scope) => scope === 'metrics') && wanted.length > 0
+  return token.scopes.has('admin') && !(isApart && hasLabels(token))
+}
+
+/** Whether it sees a part of the sessions only. */
+export function hasLabels({ labels }: ControlToken): boolean {
+  return Object.keys(labels).length > 0
 }
 
 export function valuesOf(fields: readonly string[], name: string): string[] {

@@ -2,7 +2,8 @@
  * Control tokens: who may call the control API, for what, and under which ceiling. Pure.
  *
  * Promises: only the SHA-256 of a secret is kept; a ceiling with a missing list allows nothing of that kind, and a token
- * that makes sessions without being admin has a ceiling even where none is written: the empty one.
+ * that makes sessions, or sees those with its labels only, without being admin has a ceiling even where none is written: the
+ * empty one.
  */
 
 import { createHash } from 'node:crypto'
@@ -88,7 +89,9 @@ export function parseControlToken(spec: ControlTokenSpec, secret: string): Contr
   }
   if (issues.length > 0) return issues
   const scopes: ReadonlySet<Scope> = new Set(spec.scopes)
-  const bounded = spec.ceiling !== undefined || (scopes.has('sessions') && !scopes.has('admin'))
+  const labels = spec.labels ?? {}
+  const isOfTeam = scopes.has('sessions') || Object.keys(labels).length > 0
+  const bounded = spec.ceiling !== undefined || (isOfTeam && !scopes.has('admin'))
   const ceiling: Ceiling = {
     policies: new Set(spec.ceiling?.policies),
     credentials: new Set(spec.ceiling?.credentials),
@@ -101,7 +104,7 @@ export function parseControlToken(spec: ControlTokenSpec, secret: string): Contr
     name: spec.name,
     scopes,
     secretHash: hashControlSecret(secret),
-    labels: spec.labels ?? {},
+    labels,
     ceiling: bounded ? ceiling : null,
   }
 }

@@ -9,6 +9,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { Policy } from '../policy/policy.ts'
 import { nameText } from '../policy/policy-schema.ts'
 import type { Issue } from '../policy/issue.ts'
+import { hasLabels } from './auth.ts'
 import type { ControlOptions } from './control-options.ts'
 import type { ControlToken } from './control-token.ts'
 import { type Problem, problemOf } from './problem.ts'
@@ -22,11 +23,12 @@ const policiesMax = 1000
 const isName = new RegExp(nameText)
 
 export function refuseChange(options: ControlOptions, token: ControlToken, name: string): Problem | null {
+  if (!token.scopes.has('admin')) return problemOf('scope_missing', 'to change a policy needs the scope admin')
+  if (token.ceiling !== null || hasLabels(token))
+    return problemOf('ceiling_exceeded', 'a token with a ceiling or labels changes no policies')
   const known = options.policies.get(name) !== null
   if (known && options.shelf.documentOf(name) === null)
     return problemOf('policy_read_only', 'change the file; dryRun=true says whether it would load')
-  if (!token.scopes.has('admin')) return problemOf('scope_missing', 'to change a policy needs the scope admin')
-  if (token.ceiling !== null) return problemOf('ceiling_exceeded', 'a token with a ceiling changes no policies')
   if (!isName.test(name)) return problemOf('invalid_request', `the name of a policy fits ${nameText}`)
   if (known || options.shelf.count < policiesMax) return null
   return problemOf('policy_conflict', `${policiesMax} policies are made over the API; take some away first`)

@@ -78,6 +78,8 @@ describe('PUT /v1/policies/:name', () => {
     ['named inline', 'inline', { rules }, 'platform', 422],
     ['with a name that is none', 'Mine', { rules }, 'platform', 400],
     ['from a token of sessions', 'mine', { rules }, 'team-b', 403],
+    ['of a file, from a token of sessions', 'dev', { rules }, 'team-b', 403],
+    ['from an admin of one team', 'mine', { rules }, 'lead-a', 403],
     ['from a reader', 'mine', { rules }, 'viewer', 403],
   ]
   it.each(refused)('refuses a policy %s', async (_what, to, body, as, status) => {

@@ -64,7 +64,16 @@ describe('PUT /v1/policies/:name', () => {
   })
 
   it('tells a token nothing of policies beyond its ceiling', async () => {
-    expect((await put('mine', { extends: ['model'] }, '?dryRun=true', 'team-b')).status).toBe(404)
+    expect((await put('dev', { extends: ['model'] }, '?dryRun=true', 'team-b')).status).toBe(404)
+    expect((await put('dev', { extends: ['corp'] }, '?dryRun=true', 'team-b')).status).toBe(200)
+    const [hidden, missing] = [await put('model', {}, '?dryRun=true', 'team-b'), await put('none', {}, '', 'team-b')]
+    const dry = await put('none', {}, '?dryRun=true', 'team-b')
+    expect([hidden.status, hidden.body, missing.status]).toEqual([404, dry.body, 403])
+  })
+
+  it('shows a reader of one team the policies of its ceiling only', async () => {
+    const { body } = await api.call('GET', '/v1/policies', { as: 'reader-a' })
+    expect(body.policies).toEqual([])
   })
 })
 
@@ -122,5 +131,9 @@ describe('health', () => {
       'sallyport_up 1\n',
       'text/plain; version=0.0.4; charset=utf-8',
     ])
+    expect((await api.call('GET', '/metrics', { as: 'platform' })).status).toBe(200)
+    // They are of everybody's sessions.
+    for (const as of ['lead-a', 'team-a', 'viewer'])
+      expect((await api.call('GET', '/metrics', { as })).status).toBe(403)
   })
 })

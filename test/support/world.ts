@@ -40,6 +40,8 @@ export type WorldOptions = {
   readonly credentials?: ((ports: Pick<WorldPorts, 'http' | 'https'>) => readonly object[]) | readonly object[]
   readonly secrets?: Readonly<Record<string, string>>
   readonly limits?: Partial<ProcessLimits>
+  /** Entries of `control.tokens:`; their secrets come from `secrets` too. */
+  readonly tokens?: Config['control']['tokens']
   /** Who signs for origins, where others than the world's own two need it too. */
   readonly originCa?: TestCa
 }
@@ -155,7 +157,7 @@ function configFor(
   const stateDirectory = join(directory, 'state')
   return {
     listeners: [{ address: '127.0.0.1:0', session: null }],
-    control: { address: '127.0.0.1:0', hosts: [], tokens: [] },
+    control: { address: '127.0.0.1:0', hosts: [], tokens: options.tokens ?? [] },
     stateDirectory,
     publicDirectory: join(stateDirectory, 'public'),
     ca: null,

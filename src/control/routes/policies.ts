@@ -90,7 +90,8 @@ async function putPolicy(options: ControlOptions, request: FastifyRequest<Put>, 
     if (refused?.code === 'policy_read_only') reply.header('allow', 'GET')
     if (refused !== null) return sendProblem(reply, refused)
   }
-  if (!extendedBy(body).every((other) => mayMeet(token, other))) return sendProblem(reply, noSuch)
+  // Whether there is one of that name, nobody is told who may not meet it.
+  if (![name, ...extendedBy(body)].every((one) => mayMeet(token, one))) return sendProblem(reply, noSuch)
   const draft = findDraft(options, token, name, body)
   if (!(draft instanceof Policy)) return sendProblem(reply, draft)
   const before = options.policies.get(name)

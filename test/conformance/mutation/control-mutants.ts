@@ -21,6 +21,12 @@ const digest = (row: Row): Mutant => ({
   ...row,
 })
 
+const tenants = (row: Row & Pick<Mutant, 'file'>): Mutant => ({
+  corpus: ['integration/control-tenants.test.ts'],
+  ...row,
+})
+const policies = ['integration/control-policies.test.ts', 'integration/control-own-policies.test.ts']
+
 export const controlMutants: readonly Mutant[] = [
   keys({ without: 'the end of a key', from: 'made.until > now ? made', to: 'made.until > 0 ? made' }),
   keys({ without: 'a bound of keys', from: '|| this.#spent.size > this.#options.spentMax', to: '' }),
@@ -39,6 +45,57 @@ export const controlMutants: readonly Mutant[] = [
     to: '{ sealed: slot }',
     corpus: ['integration/session-secrets.test.ts'],
     cases: 'another value another',
+  }),
+  tenants({
+    file: 'control/routes/sessions.ts',
+    without: 'labels in lists',
+    from: 'options.sessions.list().filter((session) => isVisible(token.labels, session.current.labels))',
+    to: 'options.sessions.list()',
+  }),
+  tenants({
+    file: 'control/routes/sessions.ts',
+    without: 'labels of one session',
+    from: 'session !== undefined && isVisible(token.labels, session.current.labels) ? session',
+    to: 'session !== undefined ? session',
+  }),
+  tenants({
+    file: 'control/routes/policies.ts',
+    without: 'labels in explanations',
+    from: 'session !== undefined && isVisible(token.labels, session.current.labels)',
+    to: 'session !== undefined',
+  }),
+  tenants({
+    file: 'control/routes/decisions.ts',
+    without: 'labels in decisions',
+    from: '(record) => isVisible(labels, record.labels)',
+    to: '() => labels !== null',
+  }),
+  tenants({
+    file: 'control/routes/sessions.ts',
+    without: 'labels of new sessions',
+    from: 'if (breaches.length > 0) return',
+    to: "if (idempotencyKey === '') return",
+  }),
+  tenants({
+    file: 'control/auth.ts',
+    without: 'metrics apart',
+    from: ' && !(isApart && hasLabels(token))',
+    to: '',
+    corpus: policies,
+  }),
+  tenants({
+    file: 'control/policy-change.ts',
+    without: 'labels of admins',
+    from: 'token.ceiling !== null || hasLabels(token)',
+    to: 'token.ceiling !== null',
+    corpus: policies,
+  }),
+  tenants({
+    file: 'control/control-token.ts',
+    without: 'a ceiling of readers with labels',
+    from: ' || Object.keys(labels).length > 0',
+    to: '',
+    corpus: policies,
   }),
   {
     file: 'sessions/session-book.ts',

@@ -47,6 +47,8 @@ describe('parseControlToken', () => {
     ['sessions without one has the empty one', { scopes: ['sessions', 'read'] }, true],
     ['sessions and admin without one has none', { scopes: ['sessions', 'admin'] }, false],
     ['read without one has none', { scopes: ['read'] }, false],
+    ['read with labels has the empty one', { scopes: ['read'], labels: { team: 'a' } }, true],
+    ['admin with labels has none', { scopes: ['admin'], labels: { team: 'a' } }, false],
   ]
   it.each(ceilings)('a token with %s', (_name, changes, bounded) => {
     const token = parseControlToken({ ...spec, ...changes }, secret)

@@ -44,6 +44,8 @@ const tokens = [
       modes: ['audit', 'enforce'],
     },
   }),
+  tokenOf({ name: 'lead-a', scopes: ['admin'], labels: { team: 'a' } }),
+  tokenOf({ name: 'reader-a', scopes: ['read'], labels: { team: 'a' } }),
   tokenOf({ name: 'bare' }),
   tokenOf({ name: 'viewer', scopes: ['read'] }),
   tokenOf({ name: 'prometheus', scopes: ['metrics'] }),

@@ -41,7 +41,12 @@ export type DecisionFilter = {
   readonly limit: number
   /** What the caller may see at all; the limit counts only these. */
   readonly visible: (record: ExchangeRecord) => boolean
+  /** Labels that all of it carries. */
+  readonly labels: Readonly<Record<string, string>>
 }
+
+/** A record as it fell: `line` is its JSON, `place` says where a reader was. */
+export type FallenDecision = { readonly record: ExchangeRecord; readonly line: string; readonly place: string }
 
 export type ControlOptions = {
   readonly tokens: readonly ControlToken[]
@@ -53,7 +58,13 @@ export type ControlOptions = {
   /** Newest first. */
   readonly decisions: (filter: DecisionFilter) => readonly ExchangeRecord[]
   /** Every record from now on; what is returned ends it. */
-  readonly subscribe: (listener: (record: ExchangeRecord) => void) => () => void
+  readonly subscribe: (listener: (fallen: FallenDecision) => void) => () => void
+  /** What fell behind a place, oldest first, at most so many bytes of the newest; `complete`: all of it. */
+  readonly decisionsAfter: (
+    place: string,
+    passes: (record: ExchangeRecord) => boolean,
+    bytesMax: number,
+  ) => { readonly fallen: readonly FallenDecision[]; readonly complete: boolean }
   readonly metricsText: () => Promise<{ readonly contentType: string; readonly text: string }>
   /** `problems` are codes from a closed set: anyone may read them. */
   readonly ready: () => { readonly ready: boolean; readonly problems: readonly string[] }
@@ -67,4 +78,6 @@ export type ControlOptions = {
   readonly log: (message: string, error: unknown) => void
   readonly heartbeatMs?: number
   readonly streamsMax?: number
+  readonly streamsPerTokenMax?: number
+  readonly streamStalledMs?: number
 }

@@ -91,7 +91,11 @@ export const calls: Readonly<Record<string, Readonly<Record<string, Call>>>> = {
   '/v1/decisions/stream': {
     get: {
       id: 'streamDecisions',
-      summary: 'Decisions as they fall: events `decision`, and `missed` where the reader was too slow.',
+      summary:
+        'Decisions as they fall: events `decision`, and `missed` with a `count` where the reader was too slow (null: nobody knows how many).',
+      headers: {
+        'Last-Event-ID': 'Where a stream from before ended: what fell since comes first, open ones left out.',
+      },
       scopes: looks,
       query: schemas.StreamQuery,
       answer: { status: 200, says: 'A stream without end.', body: Type.String(), type: 'text/event-stream' },

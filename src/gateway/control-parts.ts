@@ -56,6 +56,7 @@ export async function startControl(parts: ControlParts): Promise<GatewayControl>
     shelf: sessions.shelf,
     decisions: telemetry.recent.list,
     subscribe: telemetry.recent.subscribe,
+    decisionsAfter: telemetry.recent.after,
     metricsText: telemetry.metricsText,
     ready: parts.ready,
     proxyUrlFor,

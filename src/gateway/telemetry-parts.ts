@@ -1,5 +1,6 @@
 /** Audit log, metrics, recent decisions and log, joined into the one place where records go. */
 
+import { randomBytes } from 'node:crypto'
 import type { Config } from '../config/config-schema.ts'
 import type { RecordSink } from '../exchange/record.ts'
 import { createAuditLog } from '../telemetry/audit-log.ts'
@@ -22,7 +23,10 @@ export type GatewayTelemetry = {
 export function createTelemetry(config: Config, log: Log, gauges: Omit<Gauges, 'auditDropped'>): GatewayTelemetry {
   const audit = createAuditLog({ ...config.audit, now: Date.now })
   const metrics = createMetrics({ gauges: { ...gauges, auditDropped: () => audit.stats().dropped } })
-  const recent = createRecentDecisions({ recordsMax: config.limits.recentDecisionsMax })
+  const recent = createRecentDecisions({
+    recordsMax: config.limits.recentDecisionsMax,
+    run: randomBytes(6).toString('hex'),
+  })
   return {
     sink: createRecordSink({ audit, metrics, recent, log }),
     recent,

@@ -15,6 +15,7 @@ export class RecentLines {
   /** Oldest first; never empty once a line came. */
   readonly #segments: Segment[] = []
   #lines = 0
+  #added = 0
 
   constructor(options: { readonly linesMax: number; readonly bytesMax: number }) {
     this.#linesMax = options.linesMax
@@ -29,6 +30,12 @@ export class RecentLines {
     memory.write(line, start, 'latin1')
     ends.push(start + line.length)
     this.#lines++
+    this.#added++
+  }
+
+  /** How many lines were ever kept: the number of the newest, counted from 1. */
+  get added(): number {
+    return this.#added
   }
 
   /** Newest first. */

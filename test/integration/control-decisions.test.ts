@@ -5,13 +5,13 @@ import { type ControlBench, createControlBench, recordOf, secretOf } from '../un
 
 let api: ControlBench
 beforeEach(async () => {
-  api = await createControlBench({ heartbeatMs: 20, streamsMax: 2 })
+  api = await createControlBench({ heartbeatMs: 20, streamsMax: 3, streamsPerTokenMax: 2 })
 })
 afterEach(() => api.close())
 
-async function openStream(query = '', as = 'platform') {
+async function openStream(query = '', as = 'platform', last?: string) {
   const abort = new AbortController()
-  const headers = { authorization: `Bearer ${secretOf(as)}` }
+  const headers = { authorization: `Bearer ${secretOf(as)}`, ...(last !== undefined && { 'last-event-id': last }) }
   const response = await fetch(`${api.url}/v1/decisions/stream${query}`, { headers, signal: abort.signal })
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader()
   let text = ''
@@ -27,7 +27,8 @@ async function openStream(query = '', as = 'platform') {
 }
 
 const publish = (...args: Parameters<typeof recordOf>): void => {
-  for (const listener of api.listeners) listener(recordOf(...args))
+  const record = recordOf(...args)
+  for (const listener of api.listeners) listener({ record, line: JSON.stringify(record), place: 'run-7' })
 }
 
 describe('GET /v1/decisions', () => {
@@ -61,7 +62,7 @@ describe('GET /v1/decisions/stream', () => {
     await stream.until(': open')
     publish({ decisionId: 'd-7', path: '/a\n\ndata: {"forged":1}\r\n' })
     const text = await stream.until('"repeated":1}\n\n')
-    expect(text).toContain('event: decision\nid: d-7\ndata: {"event":"final"')
+    expect(text).toContain('event: decision\nid: run-7\ndata: {"event":"final"')
     expect(text.split('\n').filter((line) => line.startsWith('data:'))).toHaveLength(1)
     stream.abort()
   })
@@ -84,16 +85,54 @@ describe('GET /v1/decisions/stream', () => {
     stream.abort()
   })
 
-  it('opens so many and no more, and a reader that leaves makes room', async () => {
+  it('opens so many and no more, of one token and of all, and a reader that leaves makes room', async () => {
     const [first, second] = [await openStream(), await openStream()]
     const third = await api.call('GET', '/v1/decisions/stream', { as: 'platform' })
     expect([third.status, third.body.code]).toEqual([503, 'too_many_streams'])
+    const other = await openStream('', 'team-a')
+    expect([other.response.status, (await api.call('GET', '/v1/decisions/stream', { as: 'viewer' })).status]).toEqual([
+      200, 503,
+    ])
     first.abort()
-    while (api.listeners.size > 1) await sleep(5)
+    while (api.listeners.size > 2) await sleep(5)
     const fourth = await openStream()
     expect(fourth.response.status).toBe(200)
-    second.abort()
-    fourth.abort()
+    for (const one of [second, other, fourth]) one.abort()
+  })
+
+  it('begins with what fell since the last event that was had, of what the caller may see', async () => {
+    api.records.push(recordOf({ decisionId: 'd-1', labels: { team: 'a' } }), recordOf({ decisionId: 'd-2' }))
+    const stream = await openStream('', 'team-a', 'run-1')
+    await stream.until('d-1')
+    publish({ decisionId: 'd-3', labels: { team: 'a' } })
+    const text = await stream.until('d-3')
+    expect(text).toMatch(/d-1[^]*d-3/)
+    expect(text).not.toMatch(/d-2|event: missed/)
+    stream.abort()
+  })
+
+  it('says when not all of that is known', async () => {
+    const stream = await openStream('', 'platform', 'other-1')
+    expect(await stream.until('missed')).toContain('event: missed\ndata: {"count":null}\n\n')
+    stream.abort()
+  })
+
+  it('lets go of a reader that takes nothing', async () => {
+    await api.close()
+    api = await createControlBench({ heartbeatMs: 20, streamStalledMs: 100 })
+    const socket: Socket = connect(Number(new URL(api.url).port), '127.0.0.1')
+    socket.pause()
+    socket.on('error', () => socket.destroy())
+    const auth = `Authorization: Bearer ${secretOf('platform')}`
+    socket.write(`GET /v1/decisions/stream HTTP/1.1\r\nHost: localhost\r\n${auth}\r\n\r\n`)
+    while (api.listeners.size === 0) await sleep(5)
+    // Full: the buffers of both sockets, and ours.
+    const path = `/${'x'.repeat(100_000)}`
+    while (api.listeners.size > 0) {
+      for (let n = 0; n < 20; n++) publish({ path })
+      await sleep(5)
+    }
+    socket.destroy()
   })
 
   it('keeps a bounded backlog for a reader that does not read, and tells it what it missed', async () => {

@@ -25,6 +25,12 @@ const tenants = (row: Row & Pick<Mutant, 'file'>): Mutant => ({
   corpus: ['integration/control-tenants.test.ts'],
   ...row,
 })
+const stream = (row: Row): Mutant => ({
+  file: 'control/decision-stream.ts',
+  corpus: ['integration/control-decisions.test.ts'],
+  cases: 'stream',
+  ...row,
+})
 const policies = ['integration/control-policies.test.ts', 'integration/control-own-policies.test.ts']
 
 export const controlMutants: readonly Mutant[] = [
@@ -76,6 +82,33 @@ export const controlMutants: readonly Mutant[] = [
     from: 'if (breaches.length > 0) return',
     to: "if (idempotencyKey === '') return",
   }),
+  stream({
+    without: 'a bound of what waits',
+    from: '    if (isFull()) {\n      missed++\n      return\n    }\n',
+    to: '',
+  }),
+  stream({ without: 'filters', from: 'if (!passes(one.record)) return', to: '' }),
+  stream({
+    without: 'readers let go',
+    from: '>= options.stalledMs) response.destroy()',
+    to: '< 0) response.destroy()',
+  }),
+  stream({ without: 'what is not known', from: 'if (!complete) write(missedEvent(null))', to: '' }),
+  {
+    file: 'control/routes/decisions.ts',
+    without: 'a share of streams',
+    from: ' || own >= streamsPerTokenMax',
+    to: '',
+    corpus: ['integration/control-decisions.test.ts'],
+    cases: 'stream',
+  },
+  {
+    file: 'telemetry/recent-decisions.ts',
+    without: 'places of other runs',
+    from: 'run === options.run && ',
+    to: '',
+    corpus: ['unit/telemetry/recent-decisions.test.ts'],
+  },
   tenants({
     file: 'control/auth.ts',
     without: 'metrics apart',

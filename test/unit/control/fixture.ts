@@ -1,7 +1,7 @@
 /** A control API on loopback over a real session book and real policies; only the windows on the gateway are stand-ins. */
 
 import { randomBytes } from 'node:crypto'
-import type { ControlOptions, DecisionFilter } from '../../../src/control/control-options.ts'
+import type { ControlOptions, DecisionFilter, FallenDecision } from '../../../src/control/control-options.ts'
 import { type ControlToken, type ControlTokenSpec, parseControlToken } from '../../../src/control/control-token.ts'
 import type { CreatedSession, SessionView } from '../../../src/control/schemas.ts'
 import { type ControlAddress, type ControlServer, createControlServer } from '../../../src/control/server.ts'
@@ -93,7 +93,7 @@ export type ControlBench = {
   readonly book: SessionBook
   readonly policies: PolicyBook
   readonly records: ExchangeRecord[]
-  readonly listeners: Set<(record: ExchangeRecord) => void>
+  readonly listeners: Set<(fallen: FallenDecision) => void>
   readonly logged: unknown[]
   problems: string[]
   now: number
@@ -132,7 +132,7 @@ export async function createControlBench(
 ): Promise<ControlBench> {
   const { book: policies, files } = policyBook()
   const records: ExchangeRecord[] = []
-  const listeners = new Set<(record: ExchangeRecord) => void>()
+  const listeners = new Set<(fallen: FallenDecision) => void>()
   const logged: unknown[] = []
   const grantFor = (stored: StoredSession): Grant | null => {
     const policy =
@@ -172,6 +172,10 @@ export async function createControlBench(
       listeners.add(listener)
       return () => void listeners.delete(listener)
     },
+    decisionsAfter: (place, passes) => ({
+      fallen: records.filter(passes).map((record) => ({ record, line: JSON.stringify(record), place: 'run-9' })),
+      complete: place === 'run-1',
+    }),
     metricsText: async () => ({ contentType: 'text/plain; version=0.0.4; charset=utf-8', text: 'sallyport_up 1\n' }),
     ready: () => ({ ready: bench.problems.length === 0, problems: bench.problems }),
     proxyUrlFor: (id, token) => `http://${id}:${token}@127.0.0.1:3128`,

@@ -52,7 +52,12 @@ it('summed over any labels, the final records of the audit log equal the counter
       now: none,
     })
     const metrics = createMetrics({ gauges, seriesMax: 4 })
-    const sink = createRecordSink({ audit, metrics, recent: createRecentDecisions({ recordsMax: 5 }), log: silent })
+    const sink = createRecordSink({
+      audit,
+      metrics,
+      recent: createRecentDecisions({ recordsMax: 5, run: 'run' }),
+      log: silent,
+    })
     for (const change of changes) {
       if (change.outcome !== 'deny' && change.outcome !== 'challenge') await audit.flush()
       sink.append(recordSample(change))

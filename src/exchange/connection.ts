@@ -48,6 +48,8 @@ export type ConnectionStart = {
 /** An exchange under way, as its connection sees it. */
 export type ActiveExchange = {
   readonly stillAllowed: (session: Session) => boolean
+  /** Of several that are under way: ends those that are not. */
+  readonly narrow?: (session: Session) => void
   /** Once a sweep. */
   readonly check: (now: number) => void
   /** Ends it from the connection's side: its body is not what its head said, or nothing moved for too long. */
@@ -182,6 +184,10 @@ export class Connection implements Cuttable, Lane, Watched {
     if (bound?.id === session.id && place.kind === 'tunnel' && decideHost(session, place.authority).kind === 'deny')
       return false
     return this.active?.stillAllowed(session) ?? true
+  }
+
+  narrow(session: Session): void {
+    this.active?.narrow?.(session)
   }
 
   cut(why: InterruptReason | null = null): void {

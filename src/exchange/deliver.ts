@@ -72,8 +72,12 @@ function dispatch(
     const address = decideAddress(permit, answer.addresses, rooms.isOwn)
     if (address.kind === 'deny') return address
 
-    // Asked after the last wait: between the decision and here the session may have been revoked.
+    // Asked after the last wait: between the decision and here the session may have been revoked or changed.
     if (live.ended) return deny('session_unknown', 'revoked')
+    exchange.sentBy = permit
+    exchange.sentTo = address.permit
+    const narrowed = live.current === session ? null : exchange.refusedBy(live.current)
+    if (narrowed !== null) return narrowed
     if (exchange.left || exchange.interruption !== null)
       return { kind: 'abandoned', detail: 'the client left before the request was sent' }
 

@@ -7,8 +7,10 @@
 import type { Readable } from 'node:stream'
 import type { HeadProblem, RawHead, RequestHead } from '../net/request-head.ts'
 import type { ResponseHead } from '../net/response-head.ts'
+import { type AddressPermit, decideAddress } from '../policy/decide-address.ts'
 import { decideHost } from '../policy/decide-host.ts'
-import { decideRequest } from '../policy/decide-request.ts'
+import { decideRequest, type RequestPermit } from '../policy/decide-request.ts'
+import { type Deny, deny } from '../policy/decision.ts'
 import type { Session } from '../sessions/session.ts'
 import type { ResponseWriter } from '../upstream/forward.ts'
 import type { Answer, ClientEnd } from './answer.ts'
@@ -46,6 +48,9 @@ export class Exchange implements ActiveExchange, ResponseWriter {
   readonly facts: Facts
   readonly connection: Connection
   readonly incoming: Incoming
+  /** By which permits it went out; null: it has not. */
+  sentBy: RequestPermit | null = null
+  sentTo: AddressPermit | null = null
   readonly #rooms: Rooms
   readonly #answer: Answer
   #delivery: Delivery | null = null
@@ -106,10 +111,28 @@ export class Exchange implements ActiveExchange, ResponseWriter {
   }
 
   stillAllowed(session: Session): boolean {
+    return this.refusedBy(session) === null
+  }
+
+  /** Whether this session, as it is now, would be refused it: with the body, the address and the credential that it was sent with. */
+  refusedBy(session: Session): Deny | null {
     const { head } = this.incoming
-    if (this.facts.session?.id !== session.id || 'kind' in head) return true
+    if (this.facts.session?.id !== session.id || 'kind' in head) return null
     const where = decideHost(session, head.authority)
-    return where.kind === 'allow' && decideRequest(session, where.permit, head).kind === 'allow'
+    if (where.kind === 'deny') return where
+    const what = decideRequest(session, where.permit, head)
+    if (what.kind === 'deny') return what
+    // What waits to be sent is asked of again when all of this is known.
+    if (this.sentBy === null || this.sentTo === null) return null
+    const { body } = this.sentBy
+    const { demand } = what.permit
+    const whole = demand === null ? what : body === null ? unknowable : demand.decide(body)
+    if (whole.kind === 'deny') return whole
+    const slot = whole.permit.credential
+    const account = slot === null ? null : (session.credentials.get(slot) ?? null)
+    if (this.facts.credentials.some((name) => name !== account)) return unknowable
+    const dialled = decideAddress(whole.permit, this.sentTo.addresses, this.#rooms.isOwn)
+    return dialled.kind === 'deny' ? dialled : null
   }
 
   check(now: number): void {
@@ -226,3 +249,6 @@ export class Exchange implements ActiveExchange, ResponseWriter {
 }
 
 const nothing = Buffer.alloc(0)
+
+/** Sent by a policy that is gone, with what the present one would have done otherwise. */
+const unknowable = deny('decision_unavailable', 'the policy changed while it was under way')

@@ -5,8 +5,7 @@
  * the origin. A session that ends or a policy that narrows cuts it.
  */
 
-import type { Authority } from '../net/authority.ts'
-import { decideAddress } from '../policy/decide-address.ts'
+import { type AddressPermit, decideAddress } from '../policy/decide-address.ts'
 import { decideHost, type HostPermit } from '../policy/decide-host.ts'
 import { type Deny, deny } from '../policy/decision.ts'
 import type { Cuttable, CutReason, LiveSession, Session } from '../sessions/session.ts'
@@ -59,7 +58,7 @@ export async function openTunnel(
     discard()
     return openPlain(rooms, connect, live, authority, null, first)
   }
-  const refusal = judgeServerName(first.serverName, authority) ?? judgeAgain(live, authority)
+  const refusal = judgeServerName(first.serverName, authority) ?? judgeAgain(rooms, live, address.permit)
   if (refusal !== null || dialled.socket.destroyed) {
     discard()
     resetSocket(socket)
@@ -70,28 +69,35 @@ export async function openTunnel(
     }
     return { kind: 'told', outcome, status: 200 }
   }
-  return relay(rooms, connect, live, dialled, first.bytes)
+  return relay(rooms, connect, live, address.permit, dialled, first.bytes)
 }
 
 /** The session may have ended, and its policy narrowed, while the client took its time to speak: nothing cuts us yet. */
-function judgeAgain(live: LiveSession, authority: Authority): Deny | null {
-  if (live.ended) return deny('session_unknown', 'revoked')
-  const where = decideHost(live.current, authority)
+function judgeAgain(rooms: Rooms, live: LiveSession, address: AddressPermit): Deny | null {
+  return live.ended ? deny('session_unknown', 'revoked') : refuseTunnel(rooms, live.current, address)
+}
+
+/** What a tunnel is asked for as long as it is open. */
+function refuseTunnel(rooms: Rooms, session: Session, { authority, addresses }: AddressPermit): Deny | null {
+  const where = decideHost(session, authority)
   if (where.kind === 'deny') return where
-  return where.permit.route === 'tunnel' ? null : deny('host_not_allowed', `${authority.text}: no tunnel any more`)
+  if (where.permit.route !== 'tunnel') return deny('host_not_allowed', `${authority.text}: no tunnel any more`)
+  const dialled = decideAddress(where.permit, addresses, rooms.isOwn)
+  return dialled.kind === 'deny' ? dialled : null
 }
 
 async function relay(
   rooms: Rooms,
   connect: Connect,
   live: LiveSession,
+  address: AddressPermit,
   dialled: Dialled,
   first: Buffer,
 ): Promise<Opened> {
   const { facts, socket } = connect
   facts.kind = 'tunnel'
   rooms.tunnels.open++
-  const hold = new TunnelHold(rooms, connect, joinTunnel(socket, dialled.socket, first, rooms.relayed))
+  const hold = new TunnelHold(rooms, connect, address, joinTunnel(socket, dialled.socket, first, rooms.relayed))
   live.open.add(hold)
   rooms.deadlines.add(hold)
   const end = await hold.tunnel.done
@@ -121,20 +127,19 @@ class TunnelHold implements Cuttable, Watched {
   cutWhy: CutReason = 'revoked'
   readonly #rooms: Rooms
   readonly #connect: Connect
+  readonly #address: AddressPermit
   #bytes = -1
   #since = performance.now()
 
-  constructor(rooms: Rooms, connect: Connect, tunnel: Tunnel) {
+  constructor(rooms: Rooms, connect: Connect, address: AddressPermit, tunnel: Tunnel) {
     this.#rooms = rooms
     this.#connect = connect
+    this.#address = address
     this.tunnel = tunnel
   }
 
   stillAllowed(session: Session): boolean {
-    const { authority } = this.#connect.facts
-    if (authority === null) return false
-    const where = decideHost(session, authority)
-    return where.kind === 'allow' && where.permit.route === 'tunnel'
+    return refuseTunnel(this.#rooms, session, this.#address) === null
   }
 
   cut(why: CutReason): void {

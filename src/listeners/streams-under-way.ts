@@ -1,11 +1,11 @@
 /**
  * All exchanges of one connection of HTTP/2, as one.
  *
- * Promises: what befalls the connection befalls each of them.
+ * Promises: what befalls the connection befalls each of them; what a policy that narrows no longer allows goes alone.
  */
 
 import type { ActiveExchange, Interruption } from '../exchange/connection.ts'
-import type { InterruptReason } from '../exchange/outcome.ts'
+import { interrupted, type InterruptReason } from '../exchange/outcome.ts'
 import type { Session } from '../sessions/session.ts'
 
 export class StreamsUnderWay implements ActiveExchange {
@@ -13,6 +13,16 @@ export class StreamsUnderWay implements ActiveExchange {
 
   stillAllowed(session: Session): boolean {
     return [...this.exchanges].every((one) => one.stillAllowed(session))
+  }
+
+  /** Each is a stream of its own, and the connection none of theirs. */
+  narrow(session: Session): void {
+    for (const one of this.exchanges) {
+      if (one.stillAllowed(session)) continue
+      this.exchanges.delete(one)
+      one.cut('narrowed')
+      one.interrupt(interrupted('narrowed'))
+    }
   }
 
   check(now: number): void {

@@ -237,7 +237,11 @@ export class SessionBook {
 
   #replace(session: BookedSession, stored: StoredSession): void {
     resolveSession(session, stored, this.#grant(stored))
-    this.#cut(session, 'narrowed', (one) => session.unresolved || !one.stillAllowed(session.current))
+    this.#cut(session, 'narrowed', (one) => {
+      if (session.unresolved) return true
+      one.narrow?.(session.current)
+      return !one.stillAllowed(session.current)
+    })
   }
 
   #end(session: BookedSession, why: CutReason): void {

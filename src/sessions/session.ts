@@ -28,6 +28,8 @@ export type CutReason = 'echoes' | 'expired' | 'narrowed' | 'revoked' | 'stopped
 export type Cuttable = {
   /** Whether it may live on under the session's present snapshot; asked when policy or mode change. */
   readonly stillAllowed: (session: Session) => boolean
+  /** Cuts those parts of it that the session may no longer do, where the others can go on without them; asked before. */
+  readonly narrow?: (session: Session) => void
   /** Resets both sides now (decision 28). */
   readonly cut: (why: CutReason) => void
 }

@@ -31,6 +31,10 @@ const stream = (row: Row): Mutant => ({
   cases: 'stream',
   ...row,
 })
+const narrow = (row: Row & Pick<Mutant, 'file'>): Mutant => ({
+  corpus: ['integration/narrow-sessions.test.ts'],
+  ...row,
+})
 const policies = ['integration/control-policies.test.ts', 'integration/control-own-policies.test.ts']
 
 export const controlMutants: readonly Mutant[] = [
@@ -109,6 +113,37 @@ export const controlMutants: readonly Mutant[] = [
     to: '',
     corpus: ['unit/telemetry/recent-decisions.test.ts'],
   },
+  narrow({
+    file: 'exchange/exchange.ts',
+    without: 'accounts',
+    from: 'if (this.facts.credentials.some((name) => name !== account)) return unknowable',
+    to: '',
+  }),
+  narrow({
+    file: 'exchange/exchange.ts',
+    without: 'addresses of what is open',
+    from: "return dialled.kind === 'deny' ? dialled : null",
+    to: 'return null',
+  }),
+  narrow({
+    file: 'exchange/exchange.ts',
+    without: 'bodies of what is open',
+    from: 'demand === null ? what : body',
+    to: 'demand !== null ? what : body',
+  }),
+  narrow({
+    file: 'exchange/deliver.ts',
+    without: 'changes while it waited',
+    from: 'live.current === session ? null :',
+    to: 'live.current !== session ? null :',
+  }),
+  narrow({
+    file: 'exchange/open-tunnel.ts',
+    without: 'addresses of tunnels',
+    from: "return dialled.kind === 'deny' ? dialled : null",
+    to: 'return null',
+  }),
+  narrow({ file: 'sessions/session-book.ts', without: 'streams apart', from: 'one.narrow?.(session.current)', to: '' }),
   tenants({
     file: 'control/auth.ts',
     without: 'metrics apart',

@@ -166,8 +166,8 @@ export const exchangeMutants: readonly Mutant[] = [
   }),
   tunnel({
     without: 'the server name of tunnels',
-    from: 'const refusal = judgeServerName(first.serverName, authority) ?? judgeAgain(live, authority)',
-    to: 'const refusal = judgeAgain(live, authority)',
+    from: 'const refusal = judgeServerName(first.serverName, authority) ?? judgeAgain(rooms, live, address.permit)',
+    to: 'const refusal = judgeAgain(rooms, live, address.permit)',
     cases: 'TUN-0|TLS client',
   }),
   firstBytes({

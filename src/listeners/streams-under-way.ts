@@ -20,7 +20,7 @@ export class StreamsUnderWay implements ActiveExchange {
     for (const one of this.exchanges) {
       if (one.stillAllowed(session)) continue
       this.exchanges.delete(one)
-      one.cut('narrowed')
+      void one.cut('narrowed')
       one.interrupt(interrupted('narrowed'))
     }
   }

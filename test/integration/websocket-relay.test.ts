@@ -215,15 +215,15 @@ describe.each(['plain', 'tls', 'h2'] as const)('10 MB messages, %s', (way) => {
     const { client, origin } = await sockets.open(way, session)
     for (let i = 0; i < 2; i++) {
       client.send('binary', message)
-      const there = await origin.next(15_000)
+      const there = await origin.next(30_000)
       if (typeof there === 'string') expect.fail(there)
       expect(there.payload.equals(message)).toBe(true)
       origin.send('binary', there.payload)
-      const back = await client.next(15_000)
+      const back = await client.next(30_000)
       if (typeof back === 'string') expect.fail(back)
       expect(back.payload.equals(message)).toBe(true)
     }
-  })
+  }, 60_000)
 
   it.each(['client', 'origin'] as const)('wait at the sender while the %s does not read', async (who) => {
     const ends = await sockets.open(way, session)

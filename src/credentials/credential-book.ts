@@ -5,7 +5,7 @@
  * and when it ends, and never with the value. Where a session brought a value of its own, no other is ever given for it.
  */
 
-import type { DomainPattern } from '../policy/domain-pattern.ts'
+import { type DomainPattern, matchesPattern } from '../policy/domain-pattern.ts'
 import type { Credential } from './credential-schema.ts'
 import { createMintedSource } from './minted-source.ts'
 import { makePlaceholder } from './placeholder.ts'
@@ -20,7 +20,9 @@ export function ruleHostsOf({ hosts, unsafeWildcardHosts, presentation }: Creden
   const { endpoint } = presentation
   if (endpoint === null) return { hosts, unsafeWildcardHosts }
   const { host } = endpoint.place.authority
-  return { hosts: [...hosts, { kind: 'exact', text: host.text, host: host.name }], unsafeWildcardHosts }
+  const isAmong = hosts.some((pattern) => matchesPattern(pattern, host))
+  const own: DomainPattern = { kind: 'exact', text: host.text, host: host.name }
+  return { hosts: isAmong ? hosts : [...hosts, own], unsafeWildcardHosts }
 }
 
 export type CredentialHealth = {
@@ -83,7 +85,8 @@ export class CredentialBook {
     const ids = new Map<string, string>()
     for (const [slot, name] of slots) {
       const endpoint = this.get(name)?.presentation.endpoint ?? null
-      if (endpoint !== null) ids.set(slot, endpoint.clientId)
+      const clientId = endpoint?.clientId ?? null
+      if (clientId !== null) ids.set(slot, clientId)
     }
     return ids
   }

@@ -23,7 +23,7 @@ import type { Credential } from './credential-schema.ts'
 import { findCrossSite } from './cross-site.ts'
 import type { SealedSecrets } from './sealed-secret.ts'
 import type { Secret } from './secret.ts'
-import { isTokenRequest, type TokenRequest } from './token-endpoint.ts'
+import { isTokenRequest, type TokenEndpoint, type TokenRequest } from './token-endpoint.ts'
 
 export type Equipped = {
   readonly kind: 'equipped'
@@ -175,7 +175,7 @@ export function createEquip(book: CredentialBook): CredentialEquip {
     const own = session.placeholders.get(slot)
     const tokens = credential.presentation.endpoint
     if (tokens !== null && isTokenRequest(tokens, permit.head))
-      return equipTokenRequest(credential, permit.head, sent, own, rule)
+      return equipTokenRequest(credential, tokens, permit.head, { sent, own }, rule)
     const inBody =
       permit.body === null || own === undefined ? nothingSwapped : credential.presentation.swapsInBody(permit.body, own)
     const refused =
@@ -202,19 +202,18 @@ function answerFor({ cookies, ranges }: RequestPermit, isOnRequest: boolean): An
 /** Answered by us, so nothing is put on, and nothing of it leaves. */
 function equipTokenRequest(
   { name, presentation }: Credential,
+  { clientId, dialect }: TokenEndpoint,
   head: RequestHead,
-  sent: readonly FoundPlaceholder[],
-  own: string | undefined,
+  { sent, own }: Pick<Asked, 'own' | 'sent'>,
   rule: string | null,
 ): Deny | TokenRequest {
   if (own === undefined) return deny('secret_unavailable', `${name} has no placeholder to answer with`, rule)
   const misplaced = findMisplaced(presentation, sent, own)
   if (misplaced !== null) return deny('placeholder_elsewhere', placeOf(misplaced), rule)
   // Encoded as some clients do, it is in none of the spellings that are looked for everywhere.
-  const clientId = presentation.endpoint?.clientId ?? null
   const isProven =
     sent.length > 0 || fieldValues(head.fields, 'authorization').some((value) => isClientPair(value, own, clientId))
-  return { kind: 'token_request', placeholder: own, isProven, credential: name }
+  return { kind: 'token_request', placeholder: own, isProven, credential: name, dialect }
 }
 
 function findMisplaced(

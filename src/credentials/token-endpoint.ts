@@ -7,9 +7,23 @@
  */
 
 import type { RequestHead } from '../net/request-head.ts'
+import { parseJsonWebToken } from '../net/json-web-token.ts'
 import type { HttpsPlace } from './own-request.ts'
 
-export type TokenEndpoint = { readonly place: HttpsPlace; readonly clientId: string }
+/**
+ * How it is asked and answers. `oauth`: by a client secret or a refresh token (RFC 6749 §4.4, §6); `assertion`: by a token
+ * that the client signed (RFC 7523 §2.1); `github-app`: by one in the head, answered in GitHub's own shape.
+ */
+type TokenDialect = 'assertion' | 'github-app' | 'oauth'
+
+export type TokenEndpoint = {
+  readonly place: Pick<HttpsPlace, 'authority'>
+  /** As it is asked for; empty for the root. */
+  readonly path: string
+  /** The user name beside a client's secret in Basic; null: there is none. */
+  readonly clientId: string | null
+  readonly dialect: TokenDialect
+}
 
 /** What equip makes of a request to one. */
 export type TokenRequest = {
@@ -18,33 +32,60 @@ export type TokenRequest = {
   readonly placeholder: string
   /** The placeholder stood in its head. */
   readonly isProven: boolean
+  readonly dialect: TokenDialect
 }
 
-export type TokenAnswer = { readonly status: 200 | 400; readonly body: object }
+export type TokenAnswer = { readonly status: 200 | 201 | 400; readonly body: object }
 
 /** How long an SDK should think that it has: no longer than it thinks of most others. */
 const lifetimeSeconds = 3600
 
-export function isTokenRequest({ place }: TokenEndpoint, head: RequestHead): boolean {
+export function isTokenRequest({ place, path }: TokenEndpoint, head: RequestHead): boolean {
   return (
     head.method === 'POST' &&
     head.scheme === 'https' &&
     head.authority.text === place.authority.text &&
-    head.path === (place.path === '' ? '/' : place.path)
+    head.path === (path === '' ? '/' : path)
   )
 }
 
 /** Null where the placeholder is missing. */
-export function answerTokenRequest({ placeholder, isProven }: TokenRequest, body: string): TokenAnswer | null {
-  const parameters = parametersOf(body)
-  const proves = (name: string): boolean => parameters.get(name) === placeholder
-  if (!isProven && !proves('client_secret') && !proves('refresh_token')) return null
-  const grant = parameters.get('grant_type')
+export function answerTokenRequest(request: TokenRequest, body: string, epochMs: number): TokenAnswer | null {
+  const { placeholder, dialect } = request
   const token = { access_token: placeholder, token_type: 'Bearer', expires_in: lifetimeSeconds }
-  if (grant === 'client_credentials') return { status: 200, body: token }
-  if (grant === 'refresh_token') return { status: 200, body: { ...token, refresh_token: placeholder } }
-  const why = 'the proxy that holds the credential answers client_credentials and refresh_token only'
+  switch (dialect) {
+    case 'github-app':
+      return request.isProven ? answerApp(placeholder, epochMs) : null
+    case 'assertion': {
+      const parameters = parametersOf(body)
+      const claims = parseJsonWebToken(String(parameters.get('assertion')))
+      if (claims?.issuer !== placeholder) return null
+      // Without a scope it asks who it is, not what it may do.
+      if (/"target_audience"/.test(claims.text)) return refusal('the proxy that holds the key gives no identity tokens')
+      return parameters.get('grant_type') === 'urn:ietf:params:oauth:grant-type:jwt-bearer'
+        ? { status: 200, body: token }
+        : refusal('the proxy that holds the credential answers jwt-bearer only')
+    }
+    case 'oauth': {
+      const parameters = parametersOf(body)
+      const proves = (name: string): boolean => parameters.get(name) === placeholder
+      if (!request.isProven && !proves('client_secret') && !proves('refresh_token')) return null
+      const grant = parameters.get('grant_type')
+      if (grant === 'client_credentials') return { status: 200, body: token }
+      if (grant === 'refresh_token') return { status: 200, body: { ...token, refresh_token: placeholder } }
+      return refusal('the proxy that holds the credential answers client_credentials and refresh_token only')
+    }
+  }
+}
+
+function refusal(why: string): TokenAnswer {
   return { status: 400, body: { error: 'unsupported_grant_type', error_description: why } }
+}
+
+/** What the app may do with it is for the token that is put on to say. */
+function answerApp(placeholder: string, epochMs: number): TokenAnswer {
+  const ends = new Date(epochMs + lifetimeSeconds * 1000).toISOString().replace(/\.\d+Z$/, 'Z')
+  return { status: 201, body: { token: placeholder, expires_at: ends, permissions: {}, repository_selection: 'all' } }
 }
 
 /** A form, as RFC 6749 has it, or JSON, as some have it. Of a name that stands twice neither counts. */

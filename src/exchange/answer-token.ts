@@ -12,6 +12,7 @@ import type { Exchange } from './exchange.ts'
 import type { Outcome } from './outcome.ts'
 import type { Rooms } from './rooms.ts'
 
+const reasons = { 200: 'OK', 201: 'Created', 400: 'Bad Request' } as const
 const bodyBytesMax = 64 * 1024
 
 export async function answerToken(
@@ -25,11 +26,11 @@ export async function answerToken(
     return { kind: 'abandoned', detail: 'the client left before it had asked for a token' }
   const rule = exchange.facts.rule?.id ?? null
   if (body === null) return deny('malformed_request', `a token request over ${bodyBytesMax} bytes, or too slow`, rule)
-  const answer = answerTokenRequest(request, body.toString('utf8'))
+  const answer = answerTokenRequest(request, body.toString('utf8'), rooms.now())
   if (answer === null) return deny('placeholder_missing', request.credential, rule)
   return exchange.say({
     status: answer.status,
-    reason: answer.status === 200 ? 'OK' : 'Bad Request',
+    reason: reasons[answer.status],
     fields: ['Content-Type', 'application/json', 'Cache-Control', 'no-store', 'Pragma', 'no-cache'],
     body: `${JSON.stringify(answer.body)}\n`,
   })

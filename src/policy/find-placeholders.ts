@@ -1,11 +1,13 @@
 /**
  * Where in a request's head the placeholders of its session stand. Pure.
  *
- * Promises: a placeholder is found in any field, in path and query, plain, percent-encoded or inside Basic's base64; a
- * session without placeholders never gets here, and fields that come again on a connection are looked through once.
+ * Promises: a placeholder is found in any field, in path and query, plain, percent-encoded or inside Basic's base64, and in
+ * fields inside a token that the client signed; a session without placeholders never gets here, and fields that come again
+ * on a connection are looked through once.
  */
 
 import { FieldMemo } from '../net/field-memo.ts'
+import { parseJsonWebToken } from '../net/json-web-token.ts'
 import { decodedEscapes } from '../net/query.ts'
 import type { RequestHead } from '../net/request-head.ts'
 import { type PlaceholderSpelling, spellingOf } from './foreign-credential.ts'
@@ -84,6 +86,8 @@ function inPair(pair: string, placeholder: string): FoundPlaceholder {
 function holds(text: string, placeholder: string): boolean {
   if (text.includes(placeholder)) return true
   if (text.includes('%') && decodedEscapes(text).includes(placeholder)) return true
+  const token = text.includes('eyJ') ? parseJsonWebToken(text.slice(text.lastIndexOf(' ') + 1)) : null
+  if (token?.text.includes(placeholder) === true) return true
   const basic = /^basic +(\S+)$/i.exec(text)?.[1]
   return basic !== undefined && Buffer.from(basic, 'base64').toString('latin1').includes(placeholder)
 }

@@ -78,10 +78,16 @@ function membersOf(json: JsonValue): FormField[] {
   )
 }
 
+/** What a client signed is left behind in a head. A body goes on as it is. */
+function isOurs(value: string, placeholder: string): boolean {
+  const spelling = spellingOf(value, placeholder)
+  return spelling !== null && spelling.form !== 'jwt'
+}
+
 function firstOf(fields: readonly FormField[], placeholder: string | null): string | null {
   const foreign = fields.find(
     ({ name, value }) =>
-      value !== '' && isCredentialMember(name) && (placeholder === null || spellingOf(value, placeholder) === null),
+      value !== '' && isCredentialMember(name) && (placeholder === null || !isOurs(value, placeholder)),
   )
   return foreign === undefined ? null : `body field ${foreign.name.replace(/[^a-zA-Z0-9_.-]/g, '-').slice(0, 64)}`
 }

@@ -6,6 +6,7 @@
  */
 
 import { fieldValues, foldName, listTokens } from '../net/fields.ts'
+import { parseJsonWebToken } from '../net/json-web-token.ts'
 import { decodedEscapes } from '../net/query.ts'
 import type { RequestHead } from '../net/request-head.ts'
 import { parseAwsScope } from './aws-scope.ts'
@@ -95,10 +96,10 @@ export function findForeignCredential(
 
 /**
  * How a placeholder is written. `plain`: alone, or after a scheme; `basic`: as one half of the pair that `text` is; `aws`:
- * as the access key that signed, `text` being the whole value.
+ * as the access key that signed, `text` being the whole value; `jwt`: as the issuer of the token that `text` is.
  */
 export type PlaceholderSpelling = {
-  readonly form: 'aws' | 'basic' | 'plain'
+  readonly form: 'aws' | 'basic' | 'jwt' | 'plain'
   readonly scheme: string | null
   readonly text: string
 }
@@ -110,7 +111,10 @@ export function spellingOf(value: string, placeholder: string): PlaceholderSpell
     return parseAwsScope(value)?.keyId === placeholder ? { form: 'aws', scheme: null, text: value } : null
   const match = /^([a-z][a-z0-9-]{0,19}) +(\S+)$/i.exec(value)
   const [, scheme = '', text = ''] = match ?? []
-  if (scheme.toLowerCase() !== 'basic') return text === placeholder ? { form: 'plain', scheme, text } : null
+  if (scheme.toLowerCase() !== 'basic') {
+    if (text === placeholder) return { form: 'plain', scheme, text }
+    return text.startsWith('eyJ') && isIssuedBy(text, placeholder) ? { form: 'jwt', scheme, text } : null
+  }
   const pair = Buffer.from(text, 'base64').toString('latin1')
   const colon = pair.indexOf(':')
   // The other half names no account: git's fixed user names, or nothing.
@@ -122,6 +126,11 @@ export function spellingOf(value: string, placeholder: string): PlaceholderSpell
       (half) => half === placeholder || /^(?:|x-access-token|x-oauth-basic|oauth2|git|token|api|__token__)$/.test(half),
     )
   return isOurs ? { form: 'basic', scheme, text: pair } : null
+}
+
+/** Signed with whatever key: whoever has it for an issuer made up here has no account by it. */
+function isIssuedBy(token: string, placeholder: string): boolean {
+  return parseJsonWebToken(token)?.issuer === placeholder
 }
 
 /** The signature of a presigned URL is of the key that its scope names, and a placeholder's opens nothing. */

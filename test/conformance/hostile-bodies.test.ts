@@ -78,6 +78,13 @@ describe('a placeholder in a body', () => {
     expect(await send('swap.test', form, 'Content-Type: application/x-www-form-urlencoded\r\n')).toEqual(passed(form))
   })
 
+  it('in a token of the client is a foreign one where it stands as a key', async () => {
+    const encode = (text: string): string => Buffer.from(text).toString('base64url')
+    const token = `Bearer ${encode('{"alg":"none"}')}.${encode(JSON.stringify({ iss: mine, sub: 'attacker' }))}.x`
+    const { reason, seen } = await send('swap.test', JSON.stringify({ access_token: token }))
+    expect([reason, seen]).toEqual(['foreign_credential', []])
+  })
+
   it('of another credential is a foreign one where it stands as a key', async () => {
     expect(await send('pinned.test', `{"api_key":"${mine}"}`)).toEqual({
       status: 403,

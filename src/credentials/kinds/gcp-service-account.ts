@@ -53,6 +53,7 @@ export const gcpServiceAccount: CredentialKind<Spec> = {
   },
   owns: () => ({ fields: ['authorization'], parameters: [] }),
   apply: (head, _spec, token) => withField(head, 'Authorization', `Bearer ${token.reveal()}`),
+  endpoint: ({ place }) => ({ place, path: place.path, clientId: null, dialect: 'assertion' }),
   mint:
     ({ place, scope, subject }, world) =>
     async (secret) => {

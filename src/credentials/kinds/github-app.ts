@@ -84,8 +84,9 @@ export const githubApp: CredentialKind<Spec> = {
   owns: () => ({ fields: ['authorization'], parameters: [] }),
   apply: (head, spec, token) =>
     withField(head, 'Authorization', isGit(head, spec) ? basicOf(token) : `Bearer ${token.reveal()}`),
+  endpoint: (spec) => ({ place: spec.place, path: tokenPath(spec), clientId: null, dialect: 'github-app' }),
   mint: (spec, world) => async (secret) => {
-    const { place, appId, installationId, narrowed } = spec
+    const { place, appId, narrowed } = spec
     const now = Math.floor(world.epochMs() / 1000)
     const claims = { iss: appId, iat: now - proofSeconds.before, exp: now + proofSeconds.after }
     const proof = await signJwt(secret.reveal(), claims, null)
@@ -93,7 +94,7 @@ export const githubApp: CredentialKind<Spec> = {
     const answer = await world.ask({
       place,
       method: 'POST',
-      path: below(place, `/app/installations/${installationId}/access_tokens`),
+      path: tokenPath(spec),
       fields: [
         'Authorization',
         `Bearer ${proof}`,
@@ -110,6 +111,10 @@ export const githubApp: CredentialKind<Spec> = {
     })
     return typeof answer === 'string' ? `GitHub cannot be asked for a token: ${answer}` : parseToken(answer, world)
   },
+}
+
+function tokenPath({ place, installationId }: Spec): string {
+  return below(place, `/app/installations/${installationId}/access_tokens`)
 }
 
 function isGit({ host, target }: OutboundHead, { gitHost }: Spec): boolean {

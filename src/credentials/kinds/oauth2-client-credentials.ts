@@ -45,7 +45,7 @@ export const oauth2ClientCredentials: CredentialKind<Spec> = {
   },
   owns: () => ({ fields: ['authorization'], parameters: [] }),
   apply: (head, _spec, token) => withField(head, 'Authorization', `Bearer ${token.reveal()}`),
-  endpoint: ({ place, keys }) => ({ place, clientId: keys.clientId }),
+  endpoint: ({ place, keys }) => ({ place, path: place.path, clientId: keys.clientId, dialect: 'oauth' }),
   mint:
     ({ place, keys }, world) =>
     (secret) => {

@@ -51,7 +51,7 @@ export const oauth2Refresh: CredentialKind<Spec> = {
   },
   owns: () => ({ fields: ['authorization'], parameters: [] }),
   apply: (head, _spec, token) => withField(head, 'Authorization', `Bearer ${token.reveal()}`),
-  endpoint: ({ place, clientId }) => ({ place, clientId }),
+  endpoint: ({ place, clientId }) => ({ place, path: place.path, clientId, dialect: 'oauth' }),
   mint: createMint,
 }
 

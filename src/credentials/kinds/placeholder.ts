@@ -62,7 +62,7 @@ export const placeholder: CredentialKind<Spec> = {
   }),
   takes: ({ headers, basic, parameters }, { place, name, spelling }) => {
     // Text around it would go to the origin beside the secret.
-    if (spelling === null || spelling.form === 'aws') return false
+    if (spelling === null || spelling.form === 'aws' || spelling.form === 'jwt') return false
     if (place === 'parameter') return parameters.includes(name)
     const lower = name.toLowerCase()
     return (

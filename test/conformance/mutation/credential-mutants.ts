@@ -123,18 +123,62 @@ export const credentialMutants: readonly Mutant[] = [
 
   endpoint({
     without: 'the placeholder',
-    from: "if (!isProven && !proves('client_secret')",
-    to: "if (!isProven && !proves('')",
+    from: "if (!request.isProven && !proves('client_secret')",
+    to: "if (!request.isProven && !proves('')",
   }),
   endpoint({ without: 'any placeholder', from: 'parameters.get(name) === placeholder', to: 'parameters.has(name)' }),
   endpoint({ without: 'its host', from: 'head.authority.text === place.authority.text &&', to: '' }),
   endpoint({
     without: 'its path',
-    from: "head.path === (place.path === '' ? '/' : place.path)",
+    from: "head.path === (path === '' ? '/' : path)",
     to: "head.path !== ''",
   }),
   endpoint({ without: 'its method', from: "head.method === 'POST' &&", to: '' }),
   endpoint({ without: 'https', from: "head.scheme === 'https' &&", to: '' }),
+  endpoint({
+    without: 'the issuer of an assertion',
+    from: 'if (claims?.issuer !== placeholder) return null',
+    to: 'if (claims === null) return null',
+  }),
+  endpoint({
+    without: 'the proof of an app',
+    from: 'request.isProven ? answerApp(placeholder, epochMs) : null',
+    to: 'answerApp(placeholder, epochMs)',
+  }),
+  endpoint({
+    without: 'the grant of an assertion',
+    from: "parameters.get('grant_type') === 'urn",
+    to: "'urn' !== 'urn",
+  }),
+  {
+    file: 'policy/foreign-credential.ts',
+    without: 'the issuer of a token',
+    from: 'parseJsonWebToken(token)?.issuer === placeholder',
+    to: 'parseJsonWebToken(token)?.text.includes(placeholder) === true',
+    corpus: ['unit/policy/find-placeholders.test.ts'],
+  },
+  {
+    file: 'policy/find-placeholders.ts',
+    without: 'what tokens say',
+    from: 'if (token?.text.includes(placeholder) === true) return true',
+    to: '',
+    corpus: ['unit/policy/find-placeholders.test.ts'],
+  },
+  {
+    file: 'policy/foreign-body.ts',
+    without: 'tokens in bodies',
+    from: "return spelling !== null && spelling.form !== 'jwt'",
+    to: 'return spelling !== null',
+    corpus: ['hostile-bodies.test.ts'],
+    cases: 'token of the client',
+  },
+  {
+    file: 'credentials/kinds/placeholder.ts',
+    without: 'tokens of the client',
+    from: " || spelling.form === 'jwt') return false",
+    to: ') return false',
+    corpus: ['unit/credentials/equip.test.ts'],
+  },
   endpoint({ without: 'names that stand once', from: 'form.getAll(name).length === 1', to: 'name !== ""' }),
 
   own({

@@ -253,6 +253,7 @@ describe('a kind that swaps', () => {
     [['X-Key', 'PH and more'], '', 'field X-Key'],
     [['X-Key', 'Basic {PH:}'], '', 'field X-Key'],
     [['x_key', 'PH'], '', 'field x_key'],
+    [['Authorization', 'Bearer eyJhIjoxfQ.{{"iss" :"PH"}}.x'], '', 'field Authorization'],
     [['Cookie', 'a=PH'], '', 'field Cookie'],
     [['X-Forwarded-For', 'PH'], '', 'field X-Forwarded-For'],
     [['X-Api-Key', 'PH'], '', 'field X-Api-Key'],

@@ -5,7 +5,13 @@ import { parseRequestHead, type RequestHead } from '../../../src/net/request-hea
 import { authorityNamed } from '../../conformance/credential-walk.ts'
 
 const placeholder = 'placeholder-0123456789abcdefABCDEF'
-const request: TokenRequest = { kind: 'token_request', credential: 'account', placeholder, isProven: false }
+const request: TokenRequest = {
+  kind: 'token_request',
+  credential: 'account',
+  placeholder,
+  isProven: false,
+  dialect: 'oauth',
+}
 
 function placeAt(url: string): HttpsPlace {
   return (
@@ -37,7 +43,8 @@ describe('a request for a token', () => {
     [false, 'https://login.test/oauth/token', headOf('POST', '/oauth/token', 'login.test:8443')],
     [false, 'https://login.test:80/oauth/token', headOf('POST', '/oauth/token', 'login.test', 'http')],
   ])('is it: %s, at %s', (is, url, head) => {
-    expect(isTokenRequest({ place: placeAt(url), clientId: 'c' }, head)).toBe(is)
+    const place = placeAt(url)
+    expect(isTokenRequest({ place, path: place.path, clientId: 'c', dialect: 'oauth' }, head)).toBe(is)
   })
 
   const bearer = { access_token: placeholder, token_type: 'Bearer', expires_in: 3600 }
@@ -63,21 +70,68 @@ describe('a request for a token', () => {
     ['a list', `[{"client_secret":"${placeholder}"}]`, null],
     ['JSON with another type', `{"grant_type":"client_credentials","client_secret":["${placeholder}"]}`, null],
   ])('with %s in its body', (_what, body, answer) => {
-    expect(answerTokenRequest(request, body)).toEqual(answer)
+    expect(answerTokenRequest(request, body, 0)).toEqual(answer)
   })
 
   test('that was proven in its head needs nothing more', () => {
-    expect(answerTokenRequest({ ...request, isProven: true }, 'grant_type=client_credentials')).toEqual(client)
+    expect(answerTokenRequest({ ...request, isProven: true }, 'grant_type=client_credentials', 0)).toEqual(client)
   })
 
   test.each(['password', 'authorization_code', 'urn:ietf:params:oauth:grant-type:token-exchange', ''])(
     'of grant %s is told that it is not answered',
     (grant) => {
       const body = `client_secret=${placeholder}&grant_type=${grant}`
-      expect(answerTokenRequest(request, body)).toMatchObject({
+      expect(answerTokenRequest(request, body, 0)).toMatchObject({
         status: 400,
         body: { error: 'unsupported_grant_type' },
       })
     },
   )
+})
+
+describe('a token that the client signed', () => {
+  const encode = (part: object): string => Buffer.from(JSON.stringify(part)).toString('base64url')
+  const signed = (claims: object): string => `${encode({ alg: 'RS256' })}.${encode(claims)}.c2lnbmF0dXJl`
+  const form = (assertion: string, grant = 'urn:ietf:params:oauth:grant-type:jwt-bearer'): string =>
+    new URLSearchParams({ grant_type: grant, assertion }).toString()
+  const google: TokenRequest = { ...request, dialect: 'assertion' }
+
+  test('by the issuer that is the placeholder gets it', () => {
+    expect(answerTokenRequest(google, form(signed({ iss: placeholder, scope: 'a' })), 0)).toEqual({
+      status: 200,
+      body: { access_token: placeholder, token_type: 'Bearer', expires_in: 3600 },
+    })
+  })
+
+  test.each([
+    ['nothing', form('')],
+    ['no token', form(placeholder)],
+    ['another issuer', form(signed({ iss: `${placeholder}x` }))],
+    ['the placeholder elsewhere', form(signed({ iss: 'attacker', sub: placeholder }))],
+    ['a list of issuers', form(signed({ iss: [placeholder] }))],
+    ['no JSON', form(`eyJhIjoxfQ.${Buffer.from(`{"iss":"${placeholder}"`).toString('base64url')}.x`)],
+    ['two of them', `${form(signed({ iss: placeholder }))}&assertion=x`],
+    ['a secret in its place', `grant_type=client_credentials&client_secret=${placeholder}`],
+  ])('is not answered with %s', (_, body) => expect(answerTokenRequest(google, body, 0)).toBeNull())
+
+  test('gets no other grant, and no identity', () => {
+    const refused = { status: 400, body: { error: 'unsupported_grant_type' } }
+    const own = signed({ iss: placeholder, target_audience: 'https://a.test' })
+    expect(answerTokenRequest(google, form(own), 0)).toMatchObject(refused)
+    expect(answerTokenRequest(google, form(signed({ iss: placeholder }), 'password'), 0)).toMatchObject(refused)
+  })
+
+  test('of an app is in the head, and answered as GitHub does', () => {
+    const app: TokenRequest = { ...request, dialect: 'github-app', isProven: true }
+    expect(answerTokenRequest(app, '{"repositories":["a"]}', Date.parse('2026-11-21T12:00:00.123Z'))).toEqual({
+      status: 201,
+      body: {
+        token: placeholder,
+        expires_at: '2026-11-21T13:00:00Z',
+        permissions: {},
+        repository_selection: 'all',
+      },
+    })
+    expect(answerTokenRequest({ ...app, isProven: false }, form(signed({ iss: placeholder })), 0)).toBeNull()
+  })
 })

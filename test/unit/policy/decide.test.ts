@@ -16,6 +16,13 @@ const apiHost = parseDomainPattern('api.test')
 const credential = { hosts: typeof apiHost === 'string' ? expect.fail(apiHost) : [apiHost], unsafeWildcardHosts: false }
 const placeholder = 'sk-placeholder-0123456789'
 
+/** A token as anybody can make one. */
+function signedBy(issuer: string): string {
+  return ['{"alg":"RS256"}', JSON.stringify({ iss: issuer }), 'x']
+    .map((part) => Buffer.from(part).toString('base64url'))
+    .join('.')
+}
+
 function grant(rules: readonly object[], mode: 'audit' | 'enforce' = 'enforce'): Grant {
   const book = new PolicyBook({ presets: [], credentials: new Map([['key', credential]]) })
   const policy = book.compileInline({ rules })
@@ -174,6 +181,10 @@ describe('a request', () => {
   it.each<[string[], string | undefined, string]>([
     [['Authorization', 'Bearer attacker'], undefined, 'foreign_credential'],
     [['X_Api.Key', 'attacker'], undefined, 'foreign_credential'],
+    [['Authorization', `Bearer ${signedBy('attacker')}`], undefined, 'foreign_credential'],
+    [['Authorization', `Bearer ${signedBy(placeholder)}`], undefined, 'allowed'],
+    [['Authorization', `Basic ${signedBy(placeholder)}`], undefined, 'foreign_credential'],
+    [[], `jwt=${signedBy(placeholder)}`, 'foreign_credential'],
     [['x-api-key', placeholder], undefined, 'allowed'],
     [['Authorization', `Bearer ${placeholder}`], undefined, 'allowed'],
     [['Authorization', `Bearer ${placeholder}x`], undefined, 'foreign_credential'],

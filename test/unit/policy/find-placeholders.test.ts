@@ -29,6 +29,9 @@ function head(fields: readonly string[], target = '/v1'): RequestHead {
   }
 }
 
+const signed = (claims: object): string =>
+  ['{"alg":"RS256"}', JSON.stringify(claims), 'x'].map((part) => Buffer.from(part).toString('base64url')).join('.')
+
 const base64 = (text: string): string => Buffer.from(text).toString('base64')
 const escaped = ours.replace(/./g, (letter) => `%${letter.charCodeAt(0).toString(16)}`)
 
@@ -40,6 +43,10 @@ test.each<readonly [what: string, head: RequestHead, found: object | null]>([
   ["Basic's user", head(['Authorization', `basic ${base64(`${ours}:`)}`]), { spelling: { form: 'basic' } }],
   ["an account in Basic's other half", head(['Authorization', `Basic ${base64(`me:${ours}`)}`]), { spelling: null }],
   ['Basic where nobody looks for it', head(['X-Note', `Basic ${base64(`x${ours}x`)}`]), { spelling: null }],
+  ['a token it made', head(['Authorization', `bearer ${signed({ iss: ours })}`]), { spelling: { form: 'jwt' } }],
+  ['a token alone', head(['X-Note', signed({ iss: ours })]), { spelling: null }],
+  ['a token of another', head(['Authorization', `Bearer ${signed({ iss: 'a', sub: ours })}`]), { spelling: null }],
+  ['no claim of a token', head(['Authorization', `Bearer ${signed({ iss: 'a', sub: 'b' })}`]), null],
   ['text around it', head(['User-Agent', `agent (${ours})`]), { name: 'User-Agent', spelling: null }],
   ['an escaped one in a field', head(['Referer', `https://a.test/?k=${encodeURIComponent(ours)}`]), { spelling: null }],
   ['a name', head([`x-${ours}`, 'a']), { place: 'field', spelling: null }],

@@ -19,6 +19,8 @@ export type ChildOptions = {
   readonly cwd: string
   /** A terminal's keys reach the command without us. */
   readonly hasTerminal: boolean
+  /** For signals that come some other way than to us. */
+  readonly onStart?: (kill: (signal: NodeJS.Signals) => void) => void
 }
 
 export type ChildEnd = {
@@ -31,15 +33,11 @@ export function runChild(options: ChildOptions): Promise<ChildEnd> {
   const [file, ...args] = options.command
   return new Promise((resolve) => {
     const child = spawn(file, args, { cwd: options.cwd, env: { ...options.environment }, stdio: 'inherit' })
-    const pass = (signal: NodeJS.Signals): void => void child.kill(signal)
-    const keep = (signal: NodeJS.Signals): void => {
-      if (!options.hasTerminal) child.kill(signal)
-    }
-    for (const signal of passedOn) process.on(signal, pass)
-    for (const signal of fromTerminals) process.on(signal, keep)
+    const kill = (signal: NodeJS.Signals): void => void child.kill(signal)
+    const release = passSignals(kill, options.hasTerminal)
+    options.onStart?.(kill)
     const end = (exitCode: number, problem: string | null): void => {
-      for (const signal of passedOn) process.off(signal, pass)
-      for (const signal of fromTerminals) process.off(signal, keep)
+      release()
       resolve({ exitCode, problem })
     }
     child.on('error', (error: NodeJS.ErrnoException) => {
@@ -50,6 +48,23 @@ export function runChild(options: ChildOptions): Promise<ChildEnd> {
         isMissing ? `${file}: there is no such command` : `${file}: ${error.code ?? error.message}`,
       )
     })
-    child.on('exit', (code, signal) => end(signal === null ? (code ?? 1) : 128 + constants.signals[signal], null))
+    child.on('exit', (code, signal) => end(exitCodeFor(code, signal), null))
   })
+}
+
+/** Until the function that it gives is called. */
+export function passSignals(send: (signal: NodeJS.Signals) => void, hasTerminal: boolean): () => void {
+  const keep = (signal: NodeJS.Signals): void => {
+    if (!hasTerminal) send(signal)
+  }
+  for (const signal of passedOn) process.on(signal, send)
+  for (const signal of fromTerminals) process.on(signal, keep)
+  return () => {
+    for (const signal of passedOn) process.off(signal, send)
+    for (const signal of fromTerminals) process.off(signal, keep)
+  }
+}
+
+export function exitCodeFor(code: number | null, signal: NodeJS.Signals | null): number {
+  return signal === null ? (code ?? 1) : 128 + constants.signals[signal]
 }

@@ -21,6 +21,8 @@ import type { PolicySource } from '../policy/parse-policy.ts'
 import type { BookedSession } from '../sessions/booked-session.ts'
 import type { StoredSession } from '../sessions/session-store.ts'
 import { publicFilesIn } from '../tls/public-files.ts'
+import { insidePort } from './isolated-child.ts'
+import { insideFiles } from './isolation-plan.ts'
 import { issuesText, looksLikeFile } from './policy-files.ts'
 import { logFor, start } from './start.ts'
 import { Complaint, misuse, type World } from './world.ts'
@@ -31,11 +33,15 @@ export type RunWish = {
   readonly credentials: Readonly<Record<string, string>>
   readonly mode: 'audit' | 'enforce' | null
   readonly jvm: boolean
+  /** The command reaches the gateway by its socket alone, and sees its files where `isolation-plan.ts` puts them. */
+  readonly isIsolated: boolean
 }
 
 export type RunGateway = {
   readonly session: BookedSession
   readonly environment: Readonly<Record<string, string>>
+  /** Outside. */
+  readonly places: { readonly directory: string; readonly publicDirectory: string; readonly socket: string }
   /** Resolves when all that happened has been told. */
   readonly stop: () => Promise<void>
 }
@@ -57,7 +63,12 @@ export async function startRunGateway(
   const directory = await mkdtemp(path.join(tmpdir(), 'sallyport-run-'))
   const sweep = (): void => rmSync(directory, { recursive: true, force: true })
   process.once('exit', sweep)
-  const config = privateConfig(loaded.config, directory)
+  const places = {
+    directory,
+    publicDirectory: path.join(directory, 'public'),
+    socket: path.join(directory, 'proxy.sock'),
+  }
+  const config = privateConfig(loaded.config, places, wish.isIsolated)
   const secret = randomBytes(32).toString('hex')
   const variable = (name: string): string | undefined => (name === nobody.secret.env ? secret : loaded.variable(name))
   let gateway: Gateway | null = null
@@ -72,14 +83,16 @@ export async function startRunGateway(
     if (issues.length > 0) throw new Complaint(issuesText(issues))
     const { session, token } = await openSession(gateway, frozen.names, wish)
     const environment = sandboxEnvironment({
-      proxyUrl: gateway.proxyUrlFor(session.id, token),
-      files: publicFilesIn(config.publicDirectory),
+      proxyUrl: wish.isIsolated
+        ? `http://${session.id}:${token}@127.0.0.1:${insidePort}`
+        : gateway.proxyUrlFor(session.id, token),
+      files: publicFilesIn(wish.isIsolated ? insideFiles : config.publicDirectory),
       placeholders: Object.fromEntries(
         gateway.sessions.credentials.environmentFor(session.id, Object.values(session.stored.credentials)),
       ),
       jvm: wish.jvm,
     })
-    return { session, environment, stop }
+    return { session, environment, places, stop }
   } catch (error) {
     await stop()
     throw error
@@ -110,17 +123,21 @@ async function freezePolicies(
   }
 }
 
-function privateConfig(config: Config, directory: string): Config {
+function privateConfig(
+  config: Config,
+  { directory, publicDirectory, socket }: RunGateway['places'],
+  isIsolated: boolean,
+): Config {
   return {
     ...config,
-    listeners: [{ address: '127.0.0.1:0', session: null }],
+    listeners: [{ address: isIsolated ? `unix:${socket}` : '127.0.0.1:0', session: null }],
     control: {
       address: `unix:${path.join(directory, 'control.sock')}`,
       hosts: [],
       tokens: [{ ...nobody, scopes: [...nobody.scopes] }],
     },
     stateDirectory: directory,
-    publicDirectory: path.join(directory, 'public'),
+    publicDirectory,
     ca: null,
     policies: null,
     sessions: { ...config.sessions, store: 'memory', static: [] },

@@ -38,6 +38,8 @@ export type SecretSourceKind<Spec> = {
   readonly parse: (raw: unknown) => Parsed<Spec>
   /** Names of the gateway's variables that hold a secret: no child of ours gets them. */
   readonly variables: (spec: Spec) => readonly string[]
+  /** Files that hold one: hidden from a child that has a view of its own. */
+  readonly files?: (spec: Spec) => readonly string[]
   /** Where secrets are kept, and no sandbox may get to. */
   readonly vault?: (spec: Spec) => HttpsPlace
   readonly open: (spec: Spec, rules: SecretRules, world: SecretWorld) => SecretSource
@@ -47,6 +49,7 @@ export type SecretSourceKind<Spec> = {
 export type SecretReference = {
   readonly source: string
   readonly variables: readonly string[]
+  readonly files: readonly string[]
   readonly vault: HttpsPlace | null
   readonly open: (rules: SecretRules, world: SecretWorld) => SecretSource
 }
@@ -71,6 +74,7 @@ export function sealSource<Spec>(kind: SecretSourceKind<Spec>): AnySecretSourceK
         spec: {
           source: kind.key,
           variables: kind.variables(spec),
+          files: kind.files?.(spec) ?? [],
           vault: kind.vault?.(spec) ?? null,
           open: (rules, world) => kind.open(spec, rules, world),
         },

@@ -38,7 +38,7 @@ const worldDoors: Readonly<Record<string, readonly string[]>> = {
   'node:http': ['cli/control-client.ts', 'cli/demo-client.ts', 'listeners/http-door.ts'],
   'node:http2': ['listeners/h2-door.ts', 'upstream/h2-sessions.ts'],
   'node:https': ['cli/control-client.ts', 'cli/demo-client.ts', 'cli/demo-origin.ts'],
-  'node:net': ['listeners/proxy-listener.ts', 'upstream/dial.ts', 'cli/sandbox-probes.ts'],
+  'node:net': ['listeners/proxy-listener.ts', 'upstream/dial.ts', 'cli/inside.ts', 'cli/sandbox-probes.ts'],
   'node:readline': ['cli/'],
   'node:repl': [],
   'node:sqlite': ['sessions/'],

@@ -12,6 +12,10 @@ import { childEnvironment } from '../child-environment.ts'
 import { type ChildEnd, runChild } from '../child-process.ts'
 import { type AddCommand, collect, examples } from '../command.ts'
 import { type ConfigOptions, loadForGateway } from '../configuration.ts'
+import { runIsolated } from '../isolated-child.ts'
+import { loadIsolationFacts } from '../isolation-facts.ts'
+import { findLauncher, type Launcher } from '../isolation-launcher.ts'
+import { planIsolation } from '../isolation-plan.ts'
 import { paintFor, visible } from '../paint.ts'
 import { type RunGateway, startRunGateway } from '../run-gateway.ts'
 import { runReport, runSummary } from '../run-summary.ts'
@@ -27,11 +31,13 @@ type Options = ConfigOptions & {
   readonly report?: string
   readonly failOnDeny?: true
   readonly jvm?: true
+  readonly isolate?: true
   readonly quiet?: true
 }
 
 const notIsolated =
-  'the command is not isolated: it can read what you can read, and its environment alone leads it through the gateway'
+  'the command is not isolated: it can read what you can read, and the gateway is advice that its environment gives; --isolate makes it the only way out'
+const isolated = 'isolated: the gateway is the only way out'
 
 export const addRunCommand: AddCommand = (program, world, exitWith) => {
   program
@@ -56,6 +62,7 @@ export const addRunCommand: AddCommand = (program, world, exitWith) => {
     .option('--report <file>', 'write what happened as JSON')
     .option('--fail-on-deny', 'exit 1 if the command succeeded but something was denied')
     .option('--jvm', 'set JAVA_TOOL_OPTIONS too: proxy and trust store; some builds break on its notice')
+    .option('--isolate', 'namespaces of its own (Linux, no root): no network but the gateway, no agent, no secrets')
     .option('--quiet', 'say nothing unless something was denied')
     .option(
       '--config <file>',
@@ -66,8 +73,9 @@ export const addRunCommand: AddCommand = (program, world, exitWith) => {
       'after',
       examples(
         'sallyport run --policy github-read -- git clone https://github.com/git/git',
+        'sallyport run --isolate --policy coding-agent -- claude',
         'sallyport run --mode audit --report report.json -- npm install',
-      ).concat(`\nWhat it is not: ${notIsolated}.\n`),
+      ).concat(`\nWithout --isolate ${notIsolated}.\n`),
     )
     .action(async (command: string[], options: Options) => exitWith(await run(command, options, world)))
 }
@@ -78,13 +86,16 @@ async function run(command: readonly string[], options: Options, world: World): 
   const choice =
     options.config === undefined ? ({ kind: 'user' } as const) : ({ kind: 'file', file: options.config } as const)
   const loaded = await loadForGateway(world, choice, {})
+  // Before anything is made: where it cannot be, nothing is run.
+  const launcher = options.isolate === true ? await findLauncher(process.platform, process.getuid?.() === 0) : null
   const tally = new RunTally()
   const startedAt = new Date(world.now()).toISOString()
   const { policy: policies, credential: credentials } = options
-  const wish = { policies, credentials, mode: options.mode ?? null, jvm: options.jvm === true }
+  const isIsolated = launcher !== null
+  const wish = { policies, credentials, mode: options.mode ?? null, jvm: options.jvm === true, isIsolated }
   const gateway = await startRunGateway(loaded, wish, world, (record) => tally.note(record))
-  if (options.quiet !== true) world.err.write(greeting(gateway, world))
-  const end = await runBehind(gateway, [file, ...args], loaded.config, world)
+  if (options.quiet !== true) world.err.write(greeting(gateway, isIsolated, world))
+  const end = await runBehind(gateway, [file, ...args], loaded.config, launcher, world)
   if (end.problem !== null) throw new Complaint(`${visible(end.problem)}; correct the command after --`, end.exitCode)
 
   const result = tally.result()
@@ -102,13 +113,22 @@ async function runBehind(
   gateway: RunGateway,
   command: readonly [string, ...string[]],
   config: Config,
+  launcher: Launcher | null,
   world: World,
 ): Promise<ChildEnd> {
   const { environment: sandbox } = gateway
   const secretVariables = secretVariablesOf(config)
-  const environment = childEnvironment({ inherited: world.env, secretVariables, sandbox })
+  const isIsolated = launcher !== null
+  const environment = childEnvironment({ inherited: world.env, secretVariables, sandbox, isIsolated })
+  const child = { command, environment, cwd: world.cwd, hasTerminal: world.stdin.isTTY === true }
   try {
-    return await runChild({ command, environment, cwd: world.cwd, hasTerminal: world.stdin.isTTY === true })
+    if (launcher === null) return await runChild(child)
+    const facts = loadIsolationFacts(config, world, gateway.places)
+    const mounts = planIsolation(facts)
+    if (typeof mounts === 'string') throw new Complaint(mounts)
+    const { cwd, runtimeDirectory } = facts
+    const more = runtimeDirectory === null ? {} : { XDG_RUNTIME_DIR: runtimeDirectory }
+    return await runIsolated(launcher(mounts, cwd), { ...child, cwd, environment: { ...environment, ...more } })
   } finally {
     await gateway.stop()
   }
@@ -118,11 +138,11 @@ function exitCodeOf(exitCode: number, { denied }: RunResult, { failOnDeny }: Opt
   return exitCode === 0 && failOnDeny === true && denied.length > 0 ? 1 : exitCode
 }
 
-function greeting({ session }: RunGateway, world: World): string {
+function greeting({ session }: RunGateway, isIsolated: boolean, world: World): string {
   const paint = paintFor(world.err, world.env)
   const { policy, mode } = session.current
   const rules = policy.rules.length === 0 ? 'nothing is allowed' : `${policy.rules.length} rules`
-  return `${paint('dim', `sallyport: policy ${visible(policy.name)} (${rules}, ${mode}); ${notIsolated}`)}\n`
+  return `${paint('dim', `sallyport: policy ${visible(policy.name)} (${rules}, ${mode}); ${isIsolated ? isolated : notIsolated}`)}\n`
 }
 
 async function writeReport(file: string, report: object, world: World): Promise<void> {

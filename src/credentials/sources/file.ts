@@ -29,6 +29,7 @@ export const fileSource: SecretSourceKind<Static<typeof schema>> = {
   schema,
   parse: (raw) => parseKeys(schema, raw),
   variables: () => [],
+  files: ({ file }) => [file],
   open: ({ file: path }, rules, { now }) => {
     let seen: Seen | null = null
     let lookedAt = Number.NEGATIVE_INFINITY

@@ -90,6 +90,7 @@ export const vaultSource: SecretSourceKind<Spec> = {
     return { kind: 'parsed', spec: { place, path, field, token: token.spec, namespace, ttlMs } }
   },
   variables: ({ token }) => token.variables,
+  files: ({ token }) => token.files,
   vault: ({ place }) => place,
   open: openVault,
 }

@@ -13,6 +13,7 @@ import { httpMutants } from './http-mutants.ts'
 import { netMutants } from './net-mutants.ts'
 import { policyMutants } from './policy-mutants.ts'
 import { redactMutants } from './redact-mutants.ts'
+import { sandboxMutants } from './sandbox-mutants.ts'
 import { webSocketMutants } from './websocket-mutants.ts'
 
 export type Mutant = {
@@ -40,6 +41,7 @@ export const mutants: readonly Mutant[] = [
   ...exchangeMutants,
   ...redactMutants,
   ...webSocketMutants,
+  ...sandboxMutants,
   ...credentialMutants,
   ...bodyMutants,
   ...awsMutants,

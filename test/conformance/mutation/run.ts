@@ -44,7 +44,7 @@ async function main(wanted: readonly string[]): Promise<number> {
 /** A tree of its own for each worker: the one that is worked on stays as it is. */
 async function plantTree(): Promise<string> {
   const tree = await mkdtemp(join(tmpdir(), 'sallyport-mutant-'))
-  for (const name of ['src', 'test', 'policies', 'package.json', 'tsconfig.json', 'README.md'])
+  for (const name of ['docker', 'src', 'test', 'policies', 'package.json', 'tsconfig.json', 'README.md'])
     await cp(join(root, name), join(tree, name), { recursive: true })
   await symlink(join(root, 'node_modules'), join(tree, 'node_modules'))
   return tree

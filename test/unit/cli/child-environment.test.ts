@@ -11,7 +11,7 @@ const options = {
 const sandbox = sandboxEnvironment(options)
 
 function child(inherited: Record<string, string>, secrets: readonly string[] = []): Record<string, string> {
-  return childEnvironment({ inherited, secretVariables: new Set(secrets), sandbox })
+  return childEnvironment({ inherited, secretVariables: new Set(secrets), sandbox, isIsolated: false })
 }
 
 describe('what a command inherits', () => {
@@ -45,7 +45,8 @@ describe('what a command inherits', () => {
     const inherited = { JAVA_TOOL_OPTIONS: '-Dx=1', JDK_JAVA_OPTIONS: '-Dx=2', _JAVA_OPTIONS: '-Dx=3' }
     expect(child(inherited)).toEqual({ ...sandbox, ...inherited })
     const withJvm = sandboxEnvironment({ ...options, jvm: true })
-    expect(childEnvironment({ inherited, secretVariables: new Set(), sandbox: withJvm })).toEqual(withJvm)
+    const asked = { inherited, secretVariables: new Set<string>(), sandbox: withJvm, isIsolated: false }
+    expect(childEnvironment(asked)).toEqual(withJvm)
   })
 
   test('every variable of the table is ours whatever was inherited', () => {

@@ -59,7 +59,7 @@ export function loadIsolationFacts(config: Config, world: World, gateway: Isolat
     cwd: realOf(world.cwd) ?? world.cwd,
     home: realOf(home) ?? home,
     meeting: real(meeting.filter((one) => path.isAbsolute(one) && one !== '/')),
-    needed: real([packageRoot, process.execPath]),
+    needed: real([packageRoot, path.join(packageRoot, 'node_modules'), process.execPath]),
     secretFolders: real([...inHome(secretFolders), ...ours]),
     secretFiles: real([...inHome(secretFiles), ...secretFilesOf(config)]),
     sockets: boundSockets(),

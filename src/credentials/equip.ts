@@ -23,6 +23,7 @@ import type { Credential } from './credential-schema.ts'
 import { findCrossSite } from './cross-site.ts'
 import type { SealedSecrets } from './sealed-secret.ts'
 import type { Secret } from './secret.ts'
+import { createWithNeighbours } from './neighbour-secrets.ts'
 import { isTokenRequest, type TokenEndpoint, type TokenRequest } from './token-endpoint.ts'
 
 export type Equipped = {
@@ -36,7 +37,7 @@ export type Equipped = {
   readonly rewrite: BodyRewrite | null
   /** Names of the credentials put on. */
   readonly used: readonly string[]
-  /** What was put on with them, and must not come back. */
+  /** What was put on with them, or for others at this host, and must not come back. */
   readonly secrets: readonly Secret[]
   /** Names of the client's fields and parameters that stayed behind; never a value. */
   readonly drops: readonly string[]
@@ -120,6 +121,7 @@ export function createEquip(book: CredentialBook): CredentialEquip {
     parts: new Map<Credential, Strip>(),
     whole: new Map<Credential, Strip>(),
   }
+  const withNeighbours = createWithNeighbours(book)
   const stripFor = (credential: Credential, answer: AnswerRules): Strip => {
     const known = strips[answer].get(credential)
     if (known !== undefined) return known
@@ -156,7 +158,9 @@ export function createEquip(book: CredentialBook): CredentialEquip {
       rewrite: presentation.rewritesBody?.(applied, secret, sent) ?? null,
       body: swappedBody,
       used: [credential.name],
-      secrets: isOnRequest ? (presentation.parts?.(secret) ?? [secret]) : [],
+      secrets: isOnRequest
+        ? withNeighbours(credential, head.authority.host, presentation.parts?.(secret) ?? [secret])
+        : [],
       drops: stripped.drops,
     }
   }

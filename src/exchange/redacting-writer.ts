@@ -14,15 +14,11 @@ import { type Failure, FailureError, failure } from '../upstream/failure.ts'
 import type { ResponseWriter } from '../upstream/forward.ts'
 import { type ContentCoding, contentCodingOf, createDecoder, type Decoder, isBomb } from './content-coding.ts'
 
+/** What would be wrong of a body in which something was masked, which only shows when it is too late to say so (RFC 9530). */
+const digests: ReadonlySet<string> = new Set(['content-digest', 'content-md5', 'digest', 'repr-digest'])
+
 /** What is said of the coded bytes, and is wrong of others. */
-const ofCodedBytes: ReadonlySet<string> = new Set([
-  'content-digest',
-  'content-encoding',
-  'content-length',
-  'content-md5',
-  'digest',
-  'repr-digest',
-])
+const ofCodedBytes: ReadonlySet<string> = new Set(['content-encoding', 'content-length'])
 
 export type RedactingOptions = {
   readonly inner: ResponseWriter
@@ -69,7 +65,8 @@ export class RedactingWriter implements ResponseWriter {
     const { inner, method } = this.#options
     const bodiless = method === 'HEAD' || head.status === 204 || head.status === 304
     if (!bodiless) this.#coding = searchable(head, this.#options.parts)
-    inner.start(this.masked(this.#coding === null ? head : { ...head, fields: fieldsOfDecoded(head.fields) }))
+    const bare = withoutDigests(head)
+    inner.start(this.masked(this.#coding === null ? bare : { ...bare, fields: fieldsOfDecoded(bare.fields) }))
     this.#tell()
   }
 
@@ -132,8 +129,13 @@ export class RedactingWriter implements ResponseWriter {
     const { inner } = this.#options
     const rest = this.#masker.finish()
     if (rest.length > 0) inner.write(rest)
-    const some = trailers.length > 0
-    const done = inner.end(some ? this.masked({ status: 0, reason: '', fields: trailers, bytes: 0 }).fields : trailers)
+    if (trailers.length === 0) return this.#finish(trailers)
+    const bare = withoutDigests({ status: 0, reason: '', fields: trailers, bytes: 0 })
+    return this.#finish(this.masked(bare).fields)
+  }
+
+  #finish(trailers: readonly string[]): Promise<void> | undefined {
+    const done = this.#options.inner.end(trailers)
     this.#tell()
     return done
   }
@@ -177,6 +179,18 @@ function searchable({ status, fields }: ResponseHead, parts: boolean): ContentCo
 
 function refusal(why: string): FailureError {
   return new FailureError(failure('origin_unsearchable', new Error(why)))
+}
+
+function withoutDigests(head: ResponseHead): ResponseHead {
+  const { fields } = head
+  if (!fields.some((name, i) => i % 2 === 0 && isDigest(name))) return head
+  return { ...head, fields: fields.filter((_, i) => !isDigest(fields[i - (i % 2)] ?? '')) }
+}
+
+/** Hardly any name is even as long as one of these. */
+function isDigest(name: string): boolean {
+  const { length } = name
+  return (length === 14 || length === 11 || length === 6) && digests.has(name.toLowerCase())
 }
 
 /** An entity tag that was of the coded bytes is a weak one now (RFC 9110 §8.8.1). */

@@ -1,4 +1,8 @@
-/** An origin that echoes what it was sent, in every way it may: the sandbox never sees the secret. */
+/**
+ * An origin that echoes what it was sent, in every way it may: the sandbox never sees the secret.
+ *
+ * SEC-05 to SEC-08 of the hostile cases; SEC-11 is in `unit/credentials/masker`.
+ */
 
 import { setTimeout as delay } from 'node:timers/promises'
 import zlib from 'node:zlib'

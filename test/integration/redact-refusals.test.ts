@@ -1,4 +1,4 @@
-/** What is asked of an origin that a credential is shown to, and what it may not answer. */
+/** What is asked of an origin that a credential is shown to, and what it may not answer: SEC-08, SEC-09 of the hostile cases. */
 
 import zlib from 'node:zlib'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'

@@ -178,9 +178,35 @@ export const redactMutants: readonly Mutant[] = [
     to: 'live.counters.redactions = places',
     cases: 'too often',
   }),
+  writing({
+    without: 'digests that may be wrong',
+    from: 'if (!fields.some((name, i) => i % 2 === 0 && isDigest(name))) return head',
+    to: 'if (fields.length >= 0) return head',
+    corpus: ['integration/redact-sideways.test.ts'],
+  }),
+  writing({
+    without: 'digests behind the body',
+    from: "withoutDigests({ status: 0, reason: '', fields: trailers, bytes: 0 })",
+    to: "({ status: 0, reason: '', fields: trailers, bytes: 0 })",
+    corpus: ['integration/redact-sideways.test.ts'],
+  }),
+  {
+    file: 'credentials/neighbour-secrets.ts',
+    without: 'what others put on',
+    from: 'return [...new Set([...own, ...theirs])]',
+    to: 'void theirs; return own',
+    corpus: ['integration/redact-sideways.test.ts'],
+  },
+  {
+    file: 'credentials/neighbour-secrets.ts',
+    without: 'the host of others',
+    from: '.filter(({ hosts }) => hosts.some((pattern) => matchesPattern(pattern, host)))',
+    to: '',
+    corpus: ['unit/credentials/neighbour-secrets.test.ts'],
+  },
   equip({
     without: 'the secret to look for',
-    from: 'secrets: isOnRequest ? (presentation.parts?.(secret) ?? [secret]) : [],',
+    from: 'secrets: isOnRequest ? withNeighbours(credential, head.authority.host, presentation.parts?.(secret) ?? [secret]) : [],',
     to: 'secrets: [],',
   }),
   equip({

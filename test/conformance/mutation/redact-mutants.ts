@@ -206,8 +206,8 @@ export const redactMutants: readonly Mutant[] = [
   },
   equip({
     without: 'the secret to look for',
-    from: 'secrets: isOnRequest ? withNeighbours(credential, head.authority.host, presentation.parts?.(secret) ?? [secret]) : [],',
-    to: 'secrets: [],',
+    from: '? withNeighbours(credential, head.authority.host, presentation.parts?.(secret) ?? [secret])',
+    to: '? []',
   }),
   equip({
     without: 'whole answers asked for',

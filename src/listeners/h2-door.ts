@@ -190,8 +190,11 @@ class H2Visit implements LaneListener {
       stream.on('error', ignore)
       return
     }
-    this.#tellUnseen((stream.id ?? 0) - 2)
-    this.#seen = Math.max(this.#seen, stream.id ?? 0)
+    const id = stream.id ?? 0
+    // Whoever begins with a later number has skipped those before it (RFC 9113 §5.1.1), and many clients do.
+    if (this.#seen < 0) this.#seen = id - 2
+    this.#tellUnseen(id - 2)
+    this.#seen = Math.max(this.#seen, id)
     for (const text of list) this.#gauge.useful(text.length)
     const { raw, head } = parseH2Head(list, { place, bodiless: stream.endAfterHeaders, headBytesMax, newKey })
     const length = 'kind' in head || head.body.kind !== 'length' ? null : head.body.length
@@ -211,6 +214,7 @@ class H2Visit implements LaneListener {
 
   /** Heads that the library refused by itself, by a reset without a word, up to this stream. */
   #tellUnseen(last: number): void {
+    if (this.#seen < 0 && last > 0) this.#seen = last - 2
     const unseen = Math.min(unseenMax, Math.floor((last - this.#seen) / 2))
     this.#seen = Math.max(this.#seen, last)
     for (let i = 0; i < unseen && !this.#over; i++) {

@@ -135,7 +135,7 @@ export class H2Lane implements BodySource, Lane {
   #closed(): void {
     const { stream, length } = this.#start
     // Not `writableFinished`: the library ends a stream before it says that of the last write.
-    const reset = stream.rstCode !== 0 || !this.answer.ended
+    const reset = stream.rstCode !== 0 || !(this.answer.ended || this.#detached)
     this.body.fail(new Error('the client reset the stream'))
     const active = this.#active
     if (active !== null && reset && !this.answer.aborted) {

@@ -184,6 +184,17 @@ describe('one tunnel is for one authority, and whoever names another is told so'
   })
 })
 
+it('whoever begins with a later number has one record for it, refused or not', async () => {
+  client.write(head(13, usual()))
+  await until(() => client.of('headers').length > 0, 'its answer')
+  const other = await FrameClient.open(world, session, 'api.test')
+  other.write(head(7, [...usual(), ['connection', 'x']]))
+  await until(() => records().length > 1, 'its record')
+  await delay(600)
+  expect(records().map(({ outcome }) => outcome)).toEqual(['allow', 'deny'])
+  other.end()
+})
+
 it('a head that is too large is refused where it can be read', async () => {
   const large = hpack([['x', 'y'.repeat(12_000)]])
   client.write(frame('headers', endStream, 1, hpack(usual())))

@@ -202,7 +202,12 @@ function readChunked(
     const size = lineEnd < 0 ? Number.NaN : Number.parseInt(bytes.toString('latin1', at, lineEnd), 16)
     if (Number.isNaN(size) || bytes.length < lineEnd + 2 + size + 2)
       return ended ? of(Buffer.concat(chunks), false, bytes.length) : null
-    if (size === 0) return of(Buffer.concat(chunks), true, lineEnd + 4)
+    if (size === 0) {
+      // Behind trailers, where there are any.
+      const end = bytes.indexOf('\r\n\r\n', lineEnd)
+      if (end >= 0) return of(Buffer.concat(chunks), true, end + 4)
+      return ended ? of(Buffer.concat(chunks), false, bytes.length) : null
+    }
     chunks.push(bytes.subarray(lineEnd + 2, lineEnd + 2 + size))
     at = lineEnd + 2 + size + 2
   }

@@ -121,6 +121,12 @@ export const h2Mutants: readonly Mutant[] = [
     to: '',
     cases: 'a head that is refused',
   }),
+  of('listeners/h2-door.ts', ['integration/clients-nghttp2.test.ts'])({
+    without: 'the care for clients that begin with a later number',
+    from: 'if (this.#seen < 0) this.#seen = id - 2',
+    to: '',
+    cases: 'told why',
+  }),
   door({
     without: 'the end of a flood',
     from: 'if (!this.#gauge.allows(kind, performance.now()))',
@@ -164,9 +170,9 @@ export const h2Mutants: readonly Mutant[] = [
     to: '',
     cases: 'opened and refused',
   }),
-  of('listeners/h2-lane.ts', ['integration/clients-h2load.test.ts'])({
+  of('listeners/h2-lane.ts', ['integration/clients-nghttp2.test.ts'])({
     without: 'the end of an answer that the library has not told yet',
-    from: '!this.answer.ended',
+    from: '!(this.answer.ended || this.#detached)',
     to: '!stream.writableFinished',
     cases: 'h2load',
   }),

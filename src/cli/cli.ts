@@ -9,6 +9,7 @@ import type { AddCommand } from './command.ts'
 import { addCaCommand } from './commands/ca.ts'
 import { addConfigCommand } from './commands/config.ts'
 import { addDemoCommand } from './commands/demo.ts'
+import { addDoctorCommand } from './commands/doctor.ts'
 import { addEnvCommand } from './commands/env.ts'
 import { addHealthCommand } from './commands/health.ts'
 import { addLogsCommand } from './commands/logs.ts'
@@ -30,6 +31,7 @@ const commands: readonly AddCommand[] = [
   addCaCommand,
   addLogsCommand,
   addVerifyCommand,
+  addDoctorCommand,
   addHealthCommand,
   addConfigCommand,
   addDemoCommand,

@@ -39,7 +39,8 @@ const secretFiles = [
   '.vault-token',
 ]
 
-const rootStores = [
+/** Where systems keep their roots in one file. */
+export const rootStores = [
   '/etc/ssl/certs/ca-certificates.crt', // Debian, Alpine
   '/etc/pki/tls/certs/ca-bundle.crt', // Fedora
   '/etc/ssl/ca-bundle.pem', // SUSE

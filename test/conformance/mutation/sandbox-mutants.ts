@@ -22,6 +22,8 @@ const attempts = (row: Row): Mutant => ({
   ...row,
 })
 
+const doctor = (row: Row): Mutant => ({ file: 'cli/client-wiring.ts', corpus: ['unit/cli/doctor.test.ts'], ...row })
+
 export const sandboxMutants: readonly Mutant[] = [
   plan({
     without: 'emptied folders',
@@ -77,6 +79,14 @@ export const sandboxMutants: readonly Mutant[] = [
     to: '...ownSystem]',
     cases: 'nothing of the system',
   }),
+  doctor({ without: 'where the proxy is', from: "gateway === '' || env[name] !== gateway", to: "gateway === ''" }),
+  doctor({
+    without: 'trust in the CA',
+    from: "trusts(env[name] ?? '') ?",
+    to: "trusts(env[name] ?? '') || name !== '' ?",
+  }),
+  doctor({ without: 'variables that must say just this', from: 'env[name] !== value)', to: 'env[name] === null)' }),
+  doctor({ without: 'the age of Node', from: 'return isAble ?', to: 'return isAble || number > 0 ?' }),
   {
     file: 'cli/child-environment.ts',
     without: 'what leads out',

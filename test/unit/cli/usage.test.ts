@@ -22,6 +22,7 @@ const commands = [
   'ca bundle',
   'logs',
   'verify',
+  'doctor',
   'health',
   'config show',
   'config check',

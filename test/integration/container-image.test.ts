@@ -22,7 +22,7 @@ const bytesMax = 200_000_000
 const isPossible = (await isInstalled('buildah')) && process.getuid?.() === 0
 if (process.env['CI'] !== undefined) expect(isPossible, 'buildah and root').toBe(true)
 
-describe.skipIf(!isPossible)('the image', () => {
+describe.skipIf(!isPossible)('the image', { timeout: 60_000 }, () => {
   let directory: string
   let image: GatewayImage
   let container: Container

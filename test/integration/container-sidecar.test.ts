@@ -33,7 +33,7 @@ const as = (uid: number): readonly [string, ...string[]] => [
   '--ambient-caps=-all,+dac_read_search',
 ]
 
-describe.skipIf(!isPossible)('the topology of the sidecar', () => {
+describe.skipIf(!isPossible)('the topology of the sidecar', { timeout: 60_000 }, () => {
   let namespaces: Namespaces
   let directory: string
   let world: Spawned

@@ -26,7 +26,7 @@ if (process.env['CI'] !== undefined) expect(isPossible, 'ip and the right to mak
 
 type Finding = { readonly wall: string; readonly verdict: string; readonly detail: string }
 
-describe.skipIf(!isPossible)('the topology of compose.yaml', () => {
+describe.skipIf(!isPossible)('the topology of compose.yaml', { timeout: 60_000 }, () => {
   let namespaces: Namespaces
   let directory: string
   let world: Spawned

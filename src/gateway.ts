@@ -15,8 +15,11 @@ import { loadPolicies, reloadPolicies } from './gateway/policy-parts.ts'
 import { type GatewaySessions, openSessions } from './gateway/session-parts.ts'
 import { createTelemetry, type GatewayTelemetry } from './gateway/telemetry-parts.ts'
 import { startWalk } from './gateway/walk-parts.ts'
+import type { OpenConnections } from './listeners/proxy-listener.ts'
 import type { Issue } from './policy/issue.ts'
 import type { PolicyBook } from './policy/policy-book.ts'
+import type { BookedSession } from './sessions/booked-session.ts'
+import { countNear } from './sessions/budget.ts'
 import type { Log } from './telemetry/log.ts'
 import { createLeafCache, type LeafCache } from './tls/leaf-cache.ts'
 import { publicFilesIn } from './tls/public-files.ts'
@@ -98,7 +101,13 @@ async function build(
   undo.push(() => sessions.close())
   const { policies } = sessions
 
-  const state: State = { enforcing: false, draining: false, tunnels: { open: 0 }, streams: { open: 0 } }
+  const state: State = {
+    enforcing: false,
+    draining: false,
+    tunnels: { open: 0 },
+    streams: { open: 0 },
+    connections: { open: 0, unproven: new Set(), evicted: 0 },
+  }
   const telemetry = createTelemetry(config, log, gaugesOf(state, sessions, ca, leaves))
   undo.push(() => telemetry.close())
   const sink = observed(telemetry.sink, world.observe)
@@ -113,6 +122,7 @@ async function build(
     loops,
     tunnels: state.tunnels,
     streams: state.streams,
+    connections: state.connections,
     own: ownRequests.vaults,
   })
   undo.push(() => walk.close())
@@ -160,6 +170,7 @@ type State = {
   draining: boolean
   readonly tunnels: { open: number }
   readonly streams: { open: number }
+  readonly connections: OpenConnections
 }
 
 function readiness(
@@ -183,14 +194,18 @@ function gaugesOf(
   ca: SigningCa,
   leaves: LeafCache,
 ): Parameters<typeof createTelemetry>[2] {
+  const live = (): BookedSession[] => sessions.book.list().filter((session) => !sessions.book.isExpired(session))
   return {
-    sessionsActive: () => sessions.book.list().filter((session) => !sessions.book.isExpired(session)).length,
+    sessionsActive: () => live().length,
     tunnelsOpen: () => state.tunnels.open,
     streamsOpen: () => state.streams.open,
     // One session in audit mode is a door that lets things through.
     enforcing: () => state.enforcing && sessions.book.list().every(({ current }) => current.mode === 'enforce'),
     caNotAfterSeconds: () => Math.floor(ca.notAfter.getTime() / 1000),
     leafCache: () => leaves.stats(),
+    connectionsOpen: () => state.connections.open,
+    connectionsEvicted: () => state.connections.evicted,
+    nearLimits: () => countNear(live().map(({ budget }) => budget)),
   }
 }
 

@@ -46,6 +46,12 @@ export const processLimits = {
     default: 128,
     why: 'Connections of one session to one origin. More at once than any package manager opens.',
   },
+  connectionsPerSession: {
+    to: 'connectionsPerSessionMax',
+    unit: 'count',
+    default: 1_000,
+    why: 'Client connections of one session, where neither it nor its policy says. A tenth of what the process holds.',
+  },
   deniedLeafCache: {
     to: 'deniedLeavesMax',
     unit: 'count',
@@ -70,17 +76,35 @@ export const processLimits = {
     default: '3s',
     why: 'One question to one name server; it is asked twice.',
   },
+  downloadBytesPerSession: {
+    to: 'downloadBytesPerSessionMax',
+    unit: 'bytes',
+    default: '1TiB',
+    why: 'What may come to one session, where neither it nor its policy says. Months of a busy agent.',
+  },
   exchangeIdleTimeout: {
     to: 'exchangeIdleMs',
     unit: 'duration',
     default: '15m',
     why: 'An exchange in which no byte moves. Model APIs think for minutes, and event streams are silent for ten.',
   },
+  exchangesPerSession: {
+    to: 'exchangesPerSessionMax',
+    unit: 'count',
+    default: 1_000,
+    why: 'Requests of one session under way at once, streams of HTTP/2 among them. Each may hold some 128 KiB that nobody takes.',
+  },
   firstBytesTimeout: {
     to: 'firstBytesTimeoutMs',
     unit: 'duration',
     default: '10s',
     why: 'From the 200 of a CONNECT to a whole ClientHello or the first line of a request.',
+  },
+  handshakesPerSession: {
+    to: 'handshakesPerSessionMax',
+    unit: 'count',
+    default: 16,
+    why: 'TLS handshakes of one session with us at once; its others wait. Some 16 ms of work, which others wait for.',
   },
   handshakeTimeout: {
     to: 'handshakeTimeoutMs',
@@ -99,6 +123,12 @@ export const processLimits = {
     unit: 'duration',
     default: '10s',
     why: 'From the first byte of a request head to its end. Slow heads are how connections are held open for nothing.',
+  },
+  hostsPerSession: {
+    to: 'hostsPerSessionMax',
+    unit: 'count',
+    default: 1_000,
+    why: 'Different hosts in the life of one session, where neither it nor its policy says. Names are a channel, and each costs some 300 bytes.',
   },
   judgedBodies: {
     to: 'judgedBodiesBytesMax',
@@ -166,17 +196,41 @@ export const processLimits = {
     default: 10_000,
     why: 'Places masked in the answers to one session, before it is ended. Some APIs say the key in every link of a list.',
   },
+  requestsPerMinutePerSession: {
+    to: 'requestsPerMinutePerSessionMax',
+    unit: 'count',
+    default: 60_000,
+    why: 'Requests of one session in any minute, where neither it nor its policy says. Installing thousands of packages stays below.',
+  },
   sessions: {
     to: 'sessionsMax',
     unit: 'count',
     default: 10_000,
     why: 'Live sessions. Creating more is refused until some end.',
   },
+  tunnelDuration: {
+    to: 'tunnelDurationMs',
+    unit: 'duration',
+    default: '24h',
+    why: 'From the first byte of a tunnel or a WebSocket to its end, where neither the session nor its policy says.',
+  },
   tunnelIdleTimeout: {
     to: 'tunnelIdleMs',
     unit: 'duration',
     default: '1h',
     why: 'A tunnel in which no byte moves. SSH and database clients are silent for long and send keep-alives before this.',
+  },
+  unprovenConnections: {
+    to: 'unprovenConnectionsMax',
+    unit: 'count',
+    default: 1_000,
+    why: 'Connections of which nobody knows yet whose they are. Past it the oldest goes: whoever means it needs milliseconds.',
+  },
+  uploadBytesPerSession: {
+    to: 'uploadBytesPerSessionMax',
+    unit: 'bytes',
+    default: '100GiB',
+    why: 'What one session may send, where neither it nor its policy says. A model is told everything again with each call.',
   },
 } as const satisfies Record<string, Row>
 

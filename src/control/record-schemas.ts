@@ -1,6 +1,7 @@
 /** A decision and a verdict as the API hands them out; the values are made elsewhere, and a test holds the two together. */
 
 import { Type } from 'typebox'
+import { limitNames } from '../sessions/budget.ts'
 
 const closed = { additionalProperties: false } as const
 
@@ -54,6 +55,9 @@ export const DecisionView = Type.Object(
     credentials: Type.Array(Type.String(), { description: 'Names of those put on.' }),
     redactions: Type.Integer(),
     bodyPlaceholders: Type.Integer({ description: 'Placeholders of the session in a body that was judged.' }),
+    nearLimits: Type.Array(Type.Enum([...limitNames]), {
+      description: 'Limits of the session that it came past 80 % of.',
+    }),
     repeated: Type.Integer({ description: 'How many equal refusals this stands for.' }),
   },
   { ...closed, description: 'One exchange, as in the audit log.' },

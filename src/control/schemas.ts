@@ -134,6 +134,8 @@ export type PutPolicyQuery = Static<typeof PutPolicyQuery>
 const Time = Type.String({ description: 'RFC 3339, UTC.' })
 const TimeOrNull = Type.Union([Time, Type.Null()])
 
+const Usage = Type.Object({ used: Type.Integer(), limit: Type.Integer() }, closed)
+
 export const SessionView = Type.Object(
   {
     id: Type.String(),
@@ -151,6 +153,16 @@ export const SessionView = Type.Object(
     refusal: Refusal,
     createdAt: Time,
     expiresAt: TimeOrNull,
+    usage: Type.Object(
+      {
+        uploadBytes: Usage,
+        downloadBytes: Usage,
+        requestsPerMinute: Usage,
+        concurrentConnections: Usage,
+        distinctHosts: Usage,
+      },
+      { ...closed, description: 'What it has spent and holds of what it may, defaults included.' },
+    ),
     counters: Type.Object(
       {
         allowed: Type.Integer(),

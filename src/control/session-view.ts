@@ -22,6 +22,7 @@ export function viewSession(session: BookedSession, now: number): SessionView {
     refusal: current.refusal,
     createdAt: timeText(current.createdAt),
     expiresAt: current.expiresAt === null ? null : timeText(current.expiresAt),
+    usage: session.budget.usage(performance.now()),
     counters: { ...counters, open: session.open.size },
   }
 }

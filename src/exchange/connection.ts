@@ -98,6 +98,8 @@ export class Connection implements Cuttable, Lane, Watched {
   challenged = false
   /** The head did not come to its end in time; set by the door that reads here. */
   onHeadTimeout: () => void = () => this.cut()
+  /** It is known whose it is; set by the listener that counts those of nobody. */
+  onProven: () => void = nothing
   #sessions: Set<LiveSession> | null = null
   #proof: { readonly value: string | undefined; readonly session: LiveSession; readonly snapshot: Session } | null =
     null
@@ -112,7 +114,7 @@ export class Connection implements Cuttable, Lane, Watched {
     this.start = start
     this.out = new Outbox(start.stream)
     this.#bytesBefore = start.stream.bytesRead
-    if (start.bound !== null) this.carry(start.bound)
+    if (start.bound !== null) this.#hold(start.bound)
   }
 
   /** What these very credentials proved on this connection before, if nothing about the session has changed since. */
@@ -130,17 +132,27 @@ export class Connection implements Cuttable, Lane, Watched {
     this.#proof = { value: copy, session, snapshot: session.current }
   }
 
-  /** From now on the end of this session cuts this connection. */
-  carry(session: LiveSession): void {
-    if (this.#sessions?.has(session) === true) return
-    this.#sessions = (this.#sessions ?? new Set()).add(session)
-    session.open.add(this)
+  /** From now on the end of this session cuts this connection. False: it has no room for one more, which ends with its answer. */
+  carry(session: LiveSession): boolean {
+    if (this.#sessions?.has(session) === true) return true
+    if (!session.budget.hasRoom()) {
+      this.poisoned = true
+      return false
+    }
+    this.#hold(session)
+    return true
   }
 
   /** What stands within this connection carries the session now, and is the first to hear of a cut. */
   handOver(session: LiveSession): void {
-    this.#sessions?.delete(session)
-    session.open.delete(this)
+    if (this.#sessions?.delete(session) === true) this.#letGo(session)
+  }
+
+  /** How long nothing may move: as the process says, or less where a session that is carried here does. */
+  patience(ms: number): number {
+    let least = ms
+    for (const { budget } of this.#sessions ?? []) least = Math.min(least, budget.limits.idleTimeoutMs)
+    return least
   }
 
   begin(active: ActiveExchange): void {
@@ -176,7 +188,8 @@ export class Connection implements Cuttable, Lane, Watched {
   }
 
   closed(): void {
-    for (const session of this.#sessions ?? []) session.open.delete(this)
+    for (const session of this.#sessions ?? []) this.#letGo(session)
+    this.#sessions = null
   }
 
   stillAllowed(session: Session): boolean {
@@ -212,7 +225,7 @@ export class Connection implements Cuttable, Lane, Watched {
         this.#bytesSeen = this.#bytes()
         this.#phaseSince = now
       } else if (this.ended && now - this.#phaseSince > halfClosedMs) this.cut()
-      else if (now - this.#phaseSince > limits.exchangeIdleMs) this.cut('idle')
+      else if (now - this.#phaseSince > this.patience(limits.exchangeIdleMs)) this.cut('idle')
       return
     }
     if (stream.writableLength > 0) {
@@ -220,12 +233,12 @@ export class Connection implements Cuttable, Lane, Watched {
       if (stream.writableLength !== this.#unsent) {
         this.#unsent = stream.writableLength
         this.#phaseSince = now
-      } else if (now - this.#phaseSince > limits.exchangeIdleMs) this.cut('idle')
+      } else if (now - this.#phaseSince > this.patience(limits.exchangeIdleMs)) this.cut('idle')
       return
     }
     if (stream.bytesRead === this.#bytesBefore) {
       // Between requests: silence is allowed, for a while.
-      if (now - this.#phaseSince > (this.challenged ? challengeMs : limits.keepAliveMs)) stream.destroy()
+      if (now - this.#phaseSince > (this.challenged ? challengeMs : this.patience(limits.keepAliveMs))) stream.destroy()
       this.#bytesSeen = 0
     } else if (this.#bytesSeen === 0) {
       // A head has begun since the last sweep.
@@ -234,7 +247,21 @@ export class Connection implements Cuttable, Lane, Watched {
     } else if (now - this.#phaseSince > limits.headMs) this.onHeadTimeout()
   }
 
+  #hold(session: LiveSession): void {
+    this.onProven()
+    this.#sessions = (this.#sessions ?? new Set()).add(session)
+    session.open.add(this)
+    session.budget.openConnection()
+  }
+
+  #letGo(session: LiveSession): void {
+    session.open.delete(this)
+    session.budget.closeConnection()
+  }
+
   #bytes(): number {
     return this.start.raw.bytesRead + this.start.raw.bytesWritten
   }
 }
+
+function nothing(): void {}

@@ -5,6 +5,7 @@
  * the address dialled; nothing is sent for a session that ended while we waited.
  */
 
+import type { Readable } from 'node:stream'
 import type { Equipped } from '../credentials/equip.ts'
 import type { TokenRequest } from '../credentials/token-endpoint.ts'
 import { headBytes, type OutboundHead } from '../net/outbound-head.ts'
@@ -127,7 +128,11 @@ function send(
   return new Promise((resolve) => {
     const began = performance.now()
     const onMasked = (places: number): void => countMasked(rooms, live, places)
-    const opened = swapped ?? exchange.openBody(permit.head)
+    const opened = open(exchange, permit, head, swapped)
+    if (opened === 'spent') {
+      resolve({ kind: 'abandoned', detail: 'the upload budget is spent' })
+      return
+    }
     const rule = permit.rule?.id ?? null
     const rewritten = rewrite === null ? null : rewriteBody(opened ?? nothing, rewrite, rooms.bodies, rule)
     if (rewritten?.kind === 'deny') {
@@ -151,6 +156,7 @@ function send(
       head: exchange.held === null ? head : withLength(head, (swapped ?? exchange.held).length),
       body: rewritten === null ? opened : rewritten.body,
       writer: redacting ?? exchange,
+      meter: exchange,
       relayed: rooms.relayed,
       cookies,
       upgrade:
@@ -160,7 +166,7 @@ function send(
               protocol: 'websocket',
               problem: (fields) => switchProblem(handshake, fields),
               onSwitch: (switched) => {
-                note(exchange.facts, pool, head, began, switched)
+                note(exchange.facts, pool, began, switched)
                 const said = redacting?.masked(switched.head) ?? switched.head
                 exchange.facts.redactions = redacting?.redactions ?? 0
                 if (exchange.facts.redactions > 0) onMasked(exchange.facts.redactions)
@@ -169,7 +175,7 @@ function send(
               },
             },
       onEnd: (forwarded) => {
-        note(exchange.facts, pool, head, began, forwarded)
+        note(exchange.facts, pool, began, forwarded)
         if (redacting !== null) exchange.facts.redactions = redacting.redactions
         redacting?.close()
         const failure = redacting?.failure ?? null
@@ -188,6 +194,24 @@ function send(
   })
 }
 
+/** Head and body, counted: what is here at once, the rest of a body as it comes. */
+function open(
+  exchange: Exchange,
+  permit: RequestPermit,
+  head: OutboundHead,
+  swapped: Buffer | null,
+): Buffer | Readable | 'spent' | null {
+  const bytes = headBytes(head)
+  const whole = swapped ?? exchange.held
+  if (!exchange.takeUp(bytes + (whole?.length ?? 0))) return 'spent'
+  exchange.facts.bytesUp = bytes
+  const body = swapped ?? exchange.openBody(permit.head)
+  if (whole !== null || body === null) return body
+  if (!Buffer.isBuffer(body)) exchange.incoming.body.count(exchange)
+  else if (!exchange.takeUp(body.length)) return 'spent'
+  return body
+}
+
 /** Whoever makes origins say the secret again and again is looking for a way to read it (decision 36). */
 function countMasked(rooms: Rooms, live: LiveSession, places: number): void {
   live.counters.redactions += places
@@ -203,9 +227,9 @@ const nothing = Buffer.alloc(0)
 
 type Delivered = Pick<Forwarded, 'answeredAt' | 'bytesDown' | 'bytesUp' | 'sentAt'>
 
-function note(facts: Facts, pool: OriginPool, head: OutboundHead, began: number, forwarded: Delivered): void {
+function note(facts: Facts, pool: OriginPool, began: number, forwarded: Delivered): void {
   facts.address = pool.address
-  facts.bytesUp = headBytes(head) + forwarded.bytesUp
+  facts.bytesUp += forwarded.bytesUp
   facts.bytesDown = forwarded.bytesDown
   facts.connectMs = forwarded.sentAt === null ? null : forwarded.sentAt - began
   facts.firstByteAt = forwarded.answeredAt

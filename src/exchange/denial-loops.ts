@@ -6,6 +6,7 @@
  * records still equal what was refused.
  */
 
+import { hash } from 'node:crypto'
 import type { ExchangeRecord, RecordSink } from './record.ts'
 
 export type DenialLoopOptions = {
@@ -23,6 +24,9 @@ export class DenialLoops implements RecordSink {
   readonly #sink: RecordSink
   readonly #options: DenialLoopOptions
   readonly #loops = new Map<string, Loop>()
+  /** Refusals of each session since the window began. */
+  readonly #bySession = new Map<string, number>()
+  #windowSince = performance.now()
   readonly #timer: NodeJS.Timeout
 
   constructor(sink: RecordSink, options: DenialLoopOptions) {
@@ -41,15 +45,18 @@ export class DenialLoops implements RecordSink {
       this.#sink.append(record)
       return
     }
+    this.#bySession.set(record.session, (this.#bySession.get(record.session) ?? 0) + record.repeated)
     const loop = this.#follow(keyOf(record))
-    if (loop === null || loop.seen <= this.#options.burst) this.#sink.append(record)
+    // News are told as they come.
+    if (loop === null || loop.seen <= this.#options.burst || record.nearLimits.length > 0) this.#sink.append(record)
     else loop.held = { ...record, repeated: (loop.held?.repeated ?? 0) + record.repeated }
   }
 
-  /** How long the answer to such a refusal should wait: zero until it is a loop. */
+  /** How long the answer to such a refusal should wait: zero until it is a loop, or its session refused all the time. */
   delayMs(refused: Refused): number {
     const loop = this.#loops.get(keyOf(refused))
-    return loop !== undefined && loop.seen > this.#options.burst ? this.#options.delayMs : 0
+    const loops = loop !== undefined && loop.seen > this.#options.burst
+    return loops || (this.#bySession.get(refused.session ?? '') ?? 0) > sessionBurst ? this.#options.delayMs : 0
   }
 
   /** Writes what is held. */
@@ -71,6 +78,10 @@ export class DenialLoops implements RecordSink {
   }
 
   #sweep(now: number): void {
+    if (now - this.#windowSince >= this.#options.windowMs) {
+      this.#bySession.clear()
+      this.#windowSince = now
+    }
     for (const [key, loop] of this.#loops) {
       if (now - loop.since < this.#options.windowMs) continue
       this.#loops.delete(key)
@@ -82,8 +93,14 @@ export class DenialLoops implements RecordSink {
   }
 }
 
+const keyLengthMax = 256
+/** Refusals of one session in a window, of whatever kind, from which on each of its answers waits. */
+const sessionBurst = 1000
+
 type Refused = Pick<ExchangeRecord, 'host' | 'method' | 'path' | 'port' | 'reason' | 'session'>
 
 function keyOf({ session, reason, host, port, method, path }: Refused): string {
-  return `${session} ${reason} ${host}:${port} ${method} ${path}`
+  const key = `${session} ${reason} ${host}:${port} ${method} ${path}`
+  // What is remembered of a loop does not grow with what a sandbox sends.
+  return key.length <= keyLengthMax ? key : hash('sha256', key, 'base64')
 }

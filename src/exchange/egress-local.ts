@@ -20,6 +20,8 @@ export type Denial = Pick<ExchangeRecord, 'decisionId' | 'host' | 'method' | 'pa
 
 /** Kept per session; enough for an agent to see what it just ran into. */
 const denialsKept = 10
+/** Of a path: as long as an agent needs to know it again. */
+const pathShown = 1024
 /** Rules shown; a policy of thousands is no text for an agent. */
 const rulesShown = 200
 
@@ -29,7 +31,7 @@ export class RecentDenials {
 
   note(session: LiveSession, denial: Denial): void {
     const list = this.#bySession.get(session) ?? []
-    list.push(denial)
+    list.push({ ...denial, path: denial.path === null ? null : shortened(denial.path) })
     if (list.length > denialsKept) list.shift()
     this.#bySession.set(session, list)
   }
@@ -37,6 +39,11 @@ export class RecentDenials {
   of(session: LiveSession): readonly Denial[] {
     return this.#bySession.get(session) ?? []
   }
+}
+
+/** A part of a text keeps all of it in memory, so what is long is copied. */
+function shortened(path: string): string {
+  return path.length <= pathShown ? path : `${Buffer.from(path.slice(0, pathShown)).toString()}…`
 }
 
 export function isEgressLocal(authority: Authority): boolean {

@@ -11,14 +11,17 @@ import { type AddressPermit, decideAddress } from '../policy/decide-address.ts'
 import { decideHost } from '../policy/decide-host.ts'
 import { decideRequest, type RequestPermit } from '../policy/decide-request.ts'
 import { type Deny, deny } from '../policy/decision.ts'
-import type { Session } from '../sessions/session.ts'
+import type { Budget, Spent } from '../sessions/budget.ts'
+import type { HostBudget } from '../sessions/host-budget.ts'
+import type { LiveSession, Session } from '../sessions/session.ts'
 import type { ResponseWriter } from '../upstream/forward.ts'
+import type { Meter } from '../upstream/meter.ts'
 import type { Answer, ClientEnd } from './answer.ts'
 import type { ActiveExchange, Connection, Interruption } from './connection.ts'
 import { type Decoded, decodeBody } from './decoded-body.ts'
 import type { Facts } from './facts.ts'
 import type { NotHeld } from './held-bodies.ts'
-import type { InterruptReason, Outcome } from './outcome.ts'
+import { type InterruptReason, interrupted, type Outcome } from './outcome.ts'
 import { type Reply, replyTo } from './reply.ts'
 import type { RequestBody } from './request-body.ts'
 import type { Rooms } from './rooms.ts'
@@ -44,7 +47,7 @@ export type Delivery = {
   readonly cut?: (why: InterruptReason | null) => Promise<void> | null
 }
 
-export class Exchange implements ActiveExchange, ResponseWriter {
+export class Exchange implements ActiveExchange, Meter, ResponseWriter {
   readonly facts: Facts
   readonly connection: Connection
   readonly incoming: Incoming
@@ -53,11 +56,15 @@ export class Exchange implements ActiveExchange, ResponseWriter {
   sentTo: AddressPermit | null = null
   readonly #rooms: Rooms
   readonly #answer: Answer
+  /** Of its session, with its host; null: it was not admitted, and nothing of it may flow. */
+  budget: HostBudget | null = null
+  #entered: Budget | null = null
   #delivery: Delivery | null = null
   #onDrain: (() => void) | null = null
   #interruption: Interruption | null = null
   #left = false
   #continued = false
+  #switched = false
   #held: Buffer | null = null
   #holding = false
   #decodedBytes = 0
@@ -73,6 +80,18 @@ export class Exchange implements ActiveExchange, ResponseWriter {
   /** Why the connection ended it, when it did: it overrides what the walk says. */
   get interruption(): Interruption | null {
     return this.#interruption
+  }
+
+  takeUp(bytes: number): boolean {
+    const fits = this.budget?.takeUp(bytes) === true
+    if (!fits) this.#overspend('upload_limit')
+    return fits
+  }
+
+  takeDown(bytes: number): boolean {
+    const fits = this.budget?.takeDown(bytes) === true
+    if (!fits) this.#overspend('download_limit')
+    return fits
   }
 
   /** The whole body, where it was judged or signed. */
@@ -137,9 +156,12 @@ export class Exchange implements ActiveExchange, ResponseWriter {
 
   check(now: number): void {
     this.#delivery?.check(now)
-    if (this.facts.opened || this.facts.decidedAt === null || now - this.facts.startedAt < openRecordAfterMs) return
-    this.facts.opened = true
-    this.#rooms.sink.append(this.facts.openRecord(now))
+    const { facts } = this
+    if (facts.decidedAt === null) return
+    const late = !facts.opened && now - facts.startedAt >= openRecordAfterMs
+    if (!facts.nearsLimits() && !late) return
+    facts.opened = true
+    this.#rooms.sink.append(facts.openRecord(now))
   }
 
   /** The body on its way to the origin; after the decision, and only then (RFC 9110 §10.1.1). Null: there is none. */
@@ -157,7 +179,7 @@ export class Exchange implements ActiveExchange, ResponseWriter {
     const { bodies } = this.#rooms
     if (head.body.kind === 'length' && bodies.isTooLarge(head.body.length)) return 'too_large'
     this.#holding = true
-    return andThen(bodies.hold(this.openBody(head) ?? nothing), (held) => {
+    return andThen(bodies.hold(this.openBody(head) ?? nothing, this.#entered), (held) => {
       this.#holding = false
       if (typeof held !== 'string') this.#held = held
       return held
@@ -172,10 +194,22 @@ export class Exchange implements ActiveExchange, ResponseWriter {
     })
   }
 
+  /** Of this session from here on. False: it has as many requests under way as it may. */
+  enter({ budget }: LiveSession): boolean {
+    if (budget.exchanges >= this.#rooms.limits.exchangesPerSessionMax) return false
+    budget.exchanges++
+    this.#entered = budget
+    return true
+  }
+
   release(): void {
-    if (this.#held !== null) this.#rooms.bodies.release(this.#held.length + this.#decodedBytes)
+    if (this.#held !== null) this.#rooms.bodies.release(this.#held.length, this.#entered)
+    // What was decoded is counted for all, and for nobody by name.
+    this.#rooms.bodies.release(this.#decodedBytes)
     this.#held = null
     this.#decodedBytes = 0
+    if (this.#entered !== null) this.#entered.exchanges--
+    this.#entered = null
   }
 
   interim(head: ResponseHead): void {
@@ -184,6 +218,7 @@ export class Exchange implements ActiveExchange, ResponseWriter {
 
   /** From here on the client's side carries what it is joined to. `early`: what the client sent ahead. */
   switchTo(protocol: string, head: ResponseHead): { readonly client: ClientEnd; readonly early: Buffer } {
+    this.#switched = true
     const client = this.#answer.switchTo(protocol, head)
     if (this.#answer.last) this.connection.poisoned = true
     return { client, early: this.incoming.body.detach() }
@@ -238,6 +273,14 @@ export class Exchange implements ActiveExchange, ResponseWriter {
     if (this.connection.poisoned) this.#answer.beLast()
     this.#answer.send(reply)
     if (this.#answer.last) this.connection.poisoned = true
+  }
+
+  /** It is refused as long as it can be, and cut where it has begun to be answered. */
+  #overspend(why: Spent): void {
+    if (this.#switched) {
+      this.#interruption ??= interrupted(why)
+      void this.cut(why)
+    } else this.interrupt(this.#answer.status === null ? deny(why, 'on the way') : interrupted(why))
   }
 
   #abandon(): void {

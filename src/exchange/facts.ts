@@ -8,6 +8,7 @@ import type { Authority, Scheme } from '../net/authority.ts'
 import type { Deny } from '../policy/decision.ts'
 import type { DenyReason } from '../policy/deny-reason.ts'
 import type { Policy, Rule } from '../policy/policy.ts'
+import type { LimitName } from '../sessions/budget.ts'
 import { noCredentials } from '../sessions/identify.ts'
 import type { LiveSession } from '../sessions/session.ts'
 import type { FailureCode } from '../upstream/failure.ts'
@@ -41,6 +42,8 @@ export class Facts {
   credentials: readonly string[] = []
   redactions = 0
   bodyPlaceholders = 0
+  /** Limits that the session came near meanwhile. */
+  nearLimits: readonly LimitName[] = noLimits
   /** Whether the `open` line was written. */
   opened = false
 
@@ -51,6 +54,13 @@ export class Facts {
     this.listener = start.listener
     this.client = start.client
     this.kind = start.kind
+  }
+
+  /** Whether the session has come near a limit since one of its records said so: this one's next does. */
+  nearsLimits(): boolean {
+    const news = this.session?.budget.takeNews() ?? noLimits
+    this.nearLimits = news
+    return news.length > 0
   }
 
   /** The line that says an exchange is under way. */
@@ -67,6 +77,7 @@ export class Facts {
 
   finalRecord(outcome: Outcome, status: number | null, now: number): ExchangeRecord {
     const { said, reason, detail } = wordsOf(outcome, this.wouldDeny)
+    this.nearsLimits()
     const record = this.#record('final', said, reason, detail, status, now)
     // A refusal names the rule that refused, or came nearest.
     return outcome.kind === 'deny' && outcome.rule !== null ? { ...record, rule: outcome.rule } : record
@@ -116,6 +127,7 @@ export class Facts {
       credentials: this.credentials,
       redactions: this.redactions,
       bodyPlaceholders: this.bodyPlaceholders,
+      nearLimits: this.nearLimits,
       repeated: 1,
     }
   }
@@ -130,8 +142,9 @@ type Words = {
 function wordsOf(outcome: Outcome, wouldDeny: Deny | null): Words {
   switch (outcome.kind) {
     case 'abandoned':
+      return { said: 'abandoned', reason: null, detail: outcome.detail }
     case 'interrupted':
-      return { said: outcome.kind, reason: null, detail: outcome.detail }
+      return { said: 'interrupted', reason: outcome.reason, detail: outcome.detail }
     case 'completed':
       return wouldDeny === null
         ? { said: 'allow', reason: null, detail: null }
@@ -158,6 +171,7 @@ function textOfTime(milliseconds: number): string {
   return lastTime.text
 }
 
+const noLimits: readonly LimitName[] = Object.freeze([])
 const noLabels: Readonly<Record<string, string>> = Object.freeze({})
 
 function describe(error: unknown): string {

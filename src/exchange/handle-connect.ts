@@ -9,7 +9,7 @@ import type { ConnectVoice } from './connect-voice.ts'
 import type { Connection } from './connection.ts'
 import { isEgressLocal } from './egress-local.ts'
 import type { Facts } from './facts.ts'
-import { beginFacts, finishFacts, noteSession, slowLoop } from './handle-request.ts'
+import { beginFacts, finishFacts, noteSession, slowLoop, tooManyConnections } from './handle-request.ts'
 import { openIntercepted } from './open-intercepted.ts'
 import { openTunnel } from './open-tunnel.ts'
 import type { Outcome } from './outcome.ts'
@@ -64,9 +64,10 @@ async function walk(rooms: Rooms, connect: Connect, asked: ConnectAsked): Promis
   if ('host' in authority) facts.authority = authority
 
   const who = asked.who()
-  if (who.kind === 'allow') noteSession(facts, connection, who.permit)
+  const carried = who.kind === 'allow' && noteSession(facts, connection, who.permit)
   if (!('host' in authority)) return authority
   if (who.kind === 'deny') return who
+  if (!carried) return tooManyConnections(who.permit)
   if (!rooms.sink.accepting()) return deny('decision_unavailable', 'the record cannot be written')
 
   const live = who.permit

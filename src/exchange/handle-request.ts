@@ -3,6 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { FieldMemo } from '../net/field-memo.ts'
 import { fieldValues } from '../net/fields.ts'
+import type { RequestHead } from '../net/request-head.ts'
 import { decideHost } from '../policy/decide-host.ts'
 import { decideRequest } from '../policy/decide-request.ts'
 import { allow, type Decision, type Deny, deny } from '../policy/decision.ts'
@@ -115,9 +116,10 @@ function walk(rooms: Rooms, exchange: Exchange): Soon<Outcome> {
   }
 
   const who = identify(rooms, connection, raw.fields)
-  if (who.kind === 'allow') noteSession(facts, connection, who.permit)
+  const carried = who.kind === 'allow' && noteSession(facts, connection, who.permit)
   if ('kind' in head) return deny(head.reason, head.detail)
   if (who.kind === 'deny') return who
+  if (!carried || !exchange.enter(who.permit)) return tooManyConnections(who.permit)
   if (refusal !== null) return refusal
   if (isEgressLocal(head.authority))
     return exchange.say(describeEgress(head, who.permit.current, rooms.denials.of(who.permit)))
@@ -133,6 +135,9 @@ function walk(rooms: Rooms, exchange: Exchange): Soon<Outcome> {
   if (what.kind === 'deny') return what
   facts.rule = what.permit.rule
   facts.wouldDeny = what.permit.wouldDeny
+  const budget = who.permit.budget.admit(head.authority.host.name, facts.startedAt, announced(head))
+  if ('kind' in budget) return budget
+  exchange.budget = budget
   facts.decidedAt = performance.now()
 
   return deliver(rooms, exchange, who.permit, session, what.permit)
@@ -164,8 +169,18 @@ function learnTrust(rooms: Rooms, connection: Connection): void {
   rooms.trust.learn(bound.id, userAgent, 'trusts')
 }
 
-export function noteSession(facts: Facts, connection: Connection, session: LiveSession): void {
+/** False: the session holds as many connections as it may, and this one ends with its answer. */
+export function noteSession(facts: Facts, connection: Connection, session: LiveSession): boolean {
   facts.session = session
   facts.policy = session.current.policy
-  connection.carry(session)
+  return connection.carry(session)
+}
+
+export function tooManyConnections({ budget }: LiveSession): Deny {
+  return deny('connection_limit', `${budget.connections} connections, ${budget.exchanges} requests under way`)
+}
+
+/** Bytes of the body, where the head says how many. */
+function announced({ body }: RequestHead): number {
+  return body.kind === 'length' ? body.length : 0
 }

@@ -1,7 +1,8 @@
 /**
  * Request bodies that must be judged before anything of them goes on.
  *
- * Promises: held only where a rule asks for it; one body is bounded in size and in time, all of them together in size; what
+ * Promises: held only where a rule asks for it; one body is bounded in size and in time, those of a session
+ * and all of them together in size; what
  * is held is let go when its exchange ends, however it ends.
  */
 
@@ -12,6 +13,12 @@ export type HeldLimits = { readonly bodyBytesMax: number; readonly allBytesMax: 
 
 /** `gone`: the client left, or its body was not what its framing said. */
 export type NotHeld = 'gone' | 'no_room' | 'too_large' | 'too_slow'
+
+/** Whose bodies they are: a session, which holds a share of all at most. */
+export type Holder = { heldBytes: number }
+
+/** Among so many sessions at least all room is shared. */
+const sharesMin = 4
 
 export class HeldBodies {
   readonly #limits: HeldLimits
@@ -32,11 +39,11 @@ export class HeldBodies {
   }
 
   /** All of it, or why not; what was held is released by whoever asked. */
-  hold(body: Buffer | Readable): Soon<Buffer | NotHeld> {
-    if (!Buffer.isBuffer(body)) return this.#gather(body)
-    const refused = this.#refusal(0, body.length)
+  hold(body: Buffer | Readable, holder: Holder | null = null): Soon<Buffer | NotHeld> {
+    if (!Buffer.isBuffer(body)) return this.#gather(body, holder)
+    const refused = this.#refusal(0, body.length, holder)
     if (refused !== null) return refused
-    this.#bytes += body.length
+    this.#add(body.length, holder)
     return body
   }
 
@@ -47,16 +54,25 @@ export class HeldBodies {
     return true
   }
 
-  release(bytes: number): void {
-    this.#bytes -= bytes
+  release(bytes: number, holder: Holder | null = null): void {
+    this.#add(-bytes, holder)
   }
 
-  #refusal(already: number, more: number): 'no_room' | 'too_large' | null {
+  #add(bytes: number, holder: Holder | null): void {
+    this.#bytes += bytes
+    if (holder !== null) holder.heldBytes += bytes
+  }
+
+  #refusal(already: number, more: number, holder: Holder | null): 'no_room' | 'too_large' | null {
     if (this.isTooLarge(already + more)) return 'too_large'
-    return this.#bytes + more > this.#limits.allBytesMax ? 'no_room' : null
+    const { bodyBytesMax, allBytesMax } = this.#limits
+    // What one session fills the others still need; its largest body always has room where nobody else has any.
+    const share = Math.max(bodyBytesMax, allBytesMax / sharesMin)
+    if (holder !== null && holder.heldBytes + more > share) return 'no_room'
+    return this.#bytes + more > allBytesMax ? 'no_room' : null
   }
 
-  #gather(stream: Readable): Promise<Buffer | NotHeld> {
+  #gather(stream: Readable, holder: Holder | null): Promise<Buffer | NotHeld> {
     return new Promise((resolve) => {
       const pieces: Buffer[] = []
       let bytes = 0
@@ -66,7 +82,7 @@ export class HeldBodies {
         settled = true
         clearTimeout(timer)
         if (typeof result === 'string') {
-          this.#bytes -= bytes
+          this.#add(-bytes, holder)
           stream.destroy()
         }
         resolve(result)
@@ -75,13 +91,13 @@ export class HeldBodies {
       timer.unref()
       stream.on('data', (piece: Buffer) => {
         if (settled) return
-        const refused = this.#refusal(bytes, piece.length)
+        const refused = this.#refusal(bytes, piece.length, holder)
         if (refused !== null) {
           settle(refused)
           return
         }
         bytes += piece.length
-        this.#bytes += piece.length
+        this.#add(piece.length, holder)
         pieces.push(piece)
       })
       stream.once('end', () => settle(Buffer.concat(pieces, bytes)))

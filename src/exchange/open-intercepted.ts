@@ -70,12 +70,14 @@ async function openTls(
   first: Extract<FirstBytes, { kind: 'tls' }>,
 ): Promise<Opened> {
   const mismatch = refusal ?? judgeServerName(first.serverName, authority)
-  const opened = await rooms.intercept(
-    connect.socket,
-    first.bytes,
-    authority.host,
-    refusal === null ? 'allowed' : 'denied',
-  )
+  const turn = rooms.handshakes.enter(live)
+  if (!(turn instanceof Promise ? await turn : turn)) {
+    resetSocket(connect.socket)
+    return told(mismatch ?? deny('overloaded', 'its handshake waited too long behind others of the session'))
+  }
+  const opened = await rooms
+    .intercept(connect.socket, first.bytes, authority.host, refusal === null ? 'allowed' : 'denied')
+    .finally(() => rooms.handshakes.leave(live))
   if (opened.kind !== 'open') {
     const rejected = opened.kind === 'failed' && opened.clientRejected
     if (rejected) rooms.trust.learn(live.id, connect.userAgent, 'rejects')
@@ -119,6 +121,7 @@ type Inside = {
 
 function serveInside(rooms: Rooms, connect: Connect, live: LiveSession, inside: Inside, early: Buffer): void {
   const { listener, client, limits, raw } = connect.connection.start
+  connect.connection.handOver(live)
   const connection = new Connection({
     listener,
     client,
@@ -131,8 +134,8 @@ function serveInside(rooms: Rooms, connect: Connect, live: LiveSession, inside: 
     userAgent: connect.userAgent,
     limits,
   })
-  connect.connection.handOver(live)
   const onClose = (): void => {
+    connection.closed()
     // Each request inside is an exchange of its own; a tunnel without any still ended somehow.
     const silent = connection.requests === 0
     // Whoever speaks under our leaf took it, though it may have had nothing to ask.

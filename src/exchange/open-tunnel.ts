@@ -9,7 +9,9 @@ import { type AddressPermit, decideAddress } from '../policy/decide-address.ts'
 import { decideHost, type HostPermit } from '../policy/decide-host.ts'
 import { type Deny, deny } from '../policy/decision.ts'
 import type { Cuttable, CutReason, LiveSession, Session } from '../sessions/session.ts'
+import type { HostBudget } from '../sessions/host-budget.ts'
 import type { Dialled } from '../upstream/dial.ts'
+import type { Meter } from '../upstream/meter.ts'
 import { resetSocket } from '../upstream/reset-socket.ts'
 import { joinTunnel, type Tunnel, type TunnelEnd } from '../upstream/tunnel.ts'
 import type { Watched } from './deadlines.ts'
@@ -31,6 +33,8 @@ export async function openTunnel(
   const { socket, facts } = connect
   const { authority } = permit
   facts.rule = permit.candidates.find((rule) => rule.action === 'allow') ?? null
+  const budget = live.budget.admit(authority.host.name, facts.startedAt, 0)
+  if ('kind' in budget) return budget
   const asked = rooms.resolve(authority.host)
   const answer = 'then' in asked ? await asked : asked
   if (answer.kind === 'failed') return answer
@@ -58,7 +62,10 @@ export async function openTunnel(
     discard()
     return openPlain(rooms, connect, live, authority, null, first)
   }
-  const refusal = judgeServerName(first.serverName, authority) ?? judgeAgain(rooms, live, address.permit)
+  const refusal =
+    judgeServerName(first.serverName, authority) ??
+    judgeAgain(rooms, live, address.permit) ??
+    spendOn(budget, first.bytes)
   if (refusal !== null || dialled.socket.destroyed) {
     discard()
     resetSocket(socket)
@@ -69,7 +76,7 @@ export async function openTunnel(
     }
     return { kind: 'told', outcome, status: 200 }
   }
-  return relay(rooms, connect, live, address.permit, dialled, first.bytes)
+  return relay(rooms, connect, { live, address: address.permit, budget }, dialled, first.bytes)
 }
 
 /** The session may have ended, and its policy narrowed, while the client took its time to speak: nothing cuts us yet. */
@@ -86,23 +93,26 @@ function refuseTunnel(rooms: Rooms, session: Session, { authority, addresses }: 
   return dialled.kind === 'deny' ? dialled : null
 }
 
-async function relay(
-  rooms: Rooms,
-  connect: Connect,
-  live: LiveSession,
-  address: AddressPermit,
-  dialled: Dialled,
-  first: Buffer,
-): Promise<Opened> {
+/** What was read already is the first that goes on. */
+function spendOn(budget: HostBudget, first: Buffer): Deny | null {
+  return budget.takeUp(first.length) ? null : deny('upload_limit', 'at the first byte')
+}
+
+/** What a tunnel is held by. */
+type Held = { readonly live: LiveSession; readonly address: AddressPermit; readonly budget: HostBudget }
+
+async function relay(rooms: Rooms, connect: Connect, held: Held, dialled: Dialled, first: Buffer): Promise<Opened> {
   const { facts, socket } = connect
   facts.kind = 'tunnel'
   rooms.tunnels.open++
-  const hold = new TunnelHold(rooms, connect, address, joinTunnel(socket, dialled.socket, first, rooms.relayed))
-  live.open.add(hold)
+  const hold = new TunnelHold(rooms, connect, held)
+  const tunnel = joinTunnel(socket, dialled.socket, first, rooms.relayed, hold)
+  hold.tunnel = tunnel
+  held.live.open.add(hold)
   rooms.deadlines.add(hold)
-  const end = await hold.tunnel.done
+  const end = await tunnel.done
   rooms.deadlines.delete(hold)
-  live.open.delete(hold)
+  held.live.open.delete(hold)
   rooms.tunnels.open--
   facts.bytesUp = end.bytesUp
   facts.bytesDown = end.bytesDown
@@ -121,43 +131,62 @@ function outcomeOf(how: TunnelEnd['how'], cutWhy: CutReason): Outcome {
   }
 }
 
-/** An open tunnel as its session and the clock see it. */
-class TunnelHold implements Cuttable, Watched {
-  readonly tunnel: Tunnel
+/** An open tunnel as its session, its budget and the clock see it. */
+class TunnelHold implements Cuttable, Meter, Watched {
+  tunnel: Tunnel | null = null
   cutWhy: CutReason = 'revoked'
   readonly #rooms: Rooms
   readonly #connect: Connect
-  readonly #address: AddressPermit
+  readonly #held: Held
+  readonly #openedAt = performance.now()
+  #isCut = false
   #bytes = -1
-  #since = performance.now()
+  #since = this.#openedAt
 
-  constructor(rooms: Rooms, connect: Connect, address: AddressPermit, tunnel: Tunnel) {
+  constructor(rooms: Rooms, connect: Connect, held: Held) {
     this.#rooms = rooms
     this.#connect = connect
-    this.#address = address
-    this.tunnel = tunnel
+    this.#held = held
+  }
+
+  takeUp(bytes: number): boolean {
+    const fits = this.#held.budget.takeUp(bytes)
+    if (!fits) this.cut('upload_limit')
+    return fits
+  }
+
+  takeDown(bytes: number): boolean {
+    const fits = this.#held.budget.takeDown(bytes)
+    if (!fits) this.cut('download_limit')
+    return fits
   }
 
   stillAllowed(session: Session): boolean {
-    return refuseTunnel(this.#rooms, session, this.#address) === null
+    return refuseTunnel(this.#rooms, session, this.#held.address) === null
   }
 
+  /** The first that cuts it says why. */
   cut(why: CutReason): void {
+    if (this.#isCut) return
+    this.#isCut = true
     this.cutWhy = why
-    this.tunnel.cut('cut')
+    this.tunnel?.cut('cut')
   }
 
   check(now: number): void {
     const { facts } = this.#connect
-    if (!facts.opened && now - facts.startedAt > openRecordAfterMs) {
+    const late = !facts.opened && now - facts.startedAt > openRecordAfterMs
+    if (facts.nearsLimits() || late) {
       facts.opened = true
       this.#rooms.sink.append(facts.openRecord(now))
     }
-    const bytes = this.tunnel.bytes()
-    if (bytes !== this.#bytes) {
+    const { idleTimeoutMs, tunnelDurationMs } = this.#held.live.budget.limits
+    const bytes = this.tunnel?.bytes() ?? 0
+    if (now - this.#openedAt > tunnelDurationMs) this.cut('outlived')
+    else if (bytes !== this.#bytes) {
       this.#bytes = bytes
       this.#since = now
-    } else if (now - this.#since > this.#rooms.limits.tunnelIdleMs) this.tunnel.cut('idle')
+    } else if (now - this.#since > Math.min(this.#rooms.limits.tunnelIdleMs, idleTimeoutMs)) this.tunnel?.cut('idle')
   }
 }
 

@@ -47,19 +47,26 @@ export async function openWebSocket(
     if (redacting.redactions > before) search?.onMasked(redacting.redactions - before)
     return bytes
   }
-  const tunnel = joinStreams(client.stream, origin.stream, early, rooms.relayed, {
+  if (!exchange.takeUp(early.length)) {
+    resetSocket(origin.raw)
+    void client.reset(null)
+    return interrupted('upload_limit')
+  }
+  const beneath = {
     resetClient: () => open.resetClient(),
     resetOrigin: () => resetSocket(origin.raw),
     passDown,
-  })
+  }
+  const tunnel = joinStreams(client.stream, origin.stream, early, rooms.relayed, beneath, exchange)
   // A stream of HTTP/2 that was reset ends for its reader too.
   client.stream.once('aborted', () => tunnel.cut('reset'))
   const open = new OpenWebSocket({
     client,
     tunnel,
     frames,
-    idleMs: connection.start.limits.exchangeIdleMs,
-    onIdle: () => exchange.interrupt(interrupted('idle')),
+    idleMs: connection.patience(connection.start.limits.exchangeIdleMs),
+    openMs: () => facts.session?.budget.limits.tunnelDurationMs ?? 0,
+    onOver: (why) => exchange.interrupt(interrupted(why)),
     endOrigin: () => rooms.deadlines.lingerThenDestroy(origin.stream, origin.raw),
   })
   exchange.carry(open)
@@ -78,8 +85,10 @@ type Ends = {
   readonly tunnel: Tunnel
   readonly frames: { readonly between: boolean }
   readonly idleMs: number
+  /** How long it may be open, as its session says now. */
+  readonly openMs: () => number
   /** Says why, before it is cut. */
-  readonly onIdle: () => void
+  readonly onOver: (why: 'idle' | 'outlived') => void
   readonly endOrigin: () => void
 }
 
@@ -91,6 +100,7 @@ class OpenWebSocket implements Delivery {
   #waits = 0
   #moved = 0
   #movedAt = performance.now()
+  readonly #openedAt = this.#movedAt
 
   constructor(ends: Ends) {
     this.#ends = ends
@@ -103,20 +113,23 @@ class OpenWebSocket implements Delivery {
 
   /** Beside others on its connection nobody else notices that nothing moves here. */
   check(now: number): void {
-    const { client, tunnel, idleMs, onIdle } = this.#ends
+    const { client, tunnel, idleMs, openMs } = this.#ends
     const waits = client.stream.writableLength
-    if (tunnel.bytes() !== this.#moved || waits !== this.#waits) {
+    if (now - this.#openedAt > openMs()) this.#over('outlived')
+    else if (tunnel.bytes() !== this.#moved || waits !== this.#waits) {
       this.#moved = tunnel.bytes()
       this.#waits = waits
       this.#movedAt = now
-    } else if (now - this.#movedAt > idleMs) {
-      onIdle()
-      void this.cut('idle')
-    }
+    } else if (now - this.#movedAt > idleMs) this.#over('idle')
   }
 
   cut(why: InterruptReason | null): Promise<void> | null {
     return this.end(farewell(why))
+  }
+
+  #over(why: 'idle' | 'outlived'): void {
+    this.#ends.onOver(why)
+    void this.cut(why)
   }
 
   resetClient(): void {
@@ -139,6 +152,12 @@ function farewell(why: InterruptReason | null): Buffer {
     case null:
     case 'stopped':
       return closeFrame(1001, 'the proxy ends')
+    case 'download_limit':
+      return closeFrame(1008, 'the download budget of the session is spent')
+    case 'upload_limit':
+      return closeFrame(1008, 'the upload budget of the session is spent')
+    case 'outlived':
+      return closeFrame(1001, 'it was open for as long as it may be')
     case 'idle':
       return closeFrame(1001, 'nothing was said for too long')
     case 'echoes':

@@ -5,6 +5,7 @@
  */
 
 import type { DenyReason } from '../policy/deny-reason.ts'
+import type { LimitName } from '../sessions/budget.ts'
 import type { FailureCode } from '../upstream/failure.ts'
 
 /**
@@ -40,7 +41,7 @@ export type ExchangeRecord = {
   /** Without the query. */
   readonly path: string | null
   readonly outcome: RecordOutcome
-  /** Why it was denied, would have been (audit), or failed; null otherwise. */
+  /** Why it was denied, would have been (audit), or failed; which budget it was cut for; null otherwise. */
   readonly reason: DenyReason | FailureCode | null
   /** For the operator: what the agent is not told. */
   readonly detail: string | null
@@ -63,6 +64,8 @@ export type ExchangeRecord = {
   readonly redactions: number
   /** Placeholders of the session in a body that was judged: they pass, and open nothing there (decision 37). */
   readonly bodyPlaceholders: number
+  /** Limits of the session that it came near (80 %) since the record before. */
+  readonly nearLimits: readonly LimitName[]
   /** How many equal refusals this line stands for. */
   readonly repeated: number
 }

@@ -75,6 +75,9 @@ export function replyTo(outcome: Outcome, facts: ReplyFacts): Reply | null {
   }
 }
 
+/** How long to wait where nobody knows when room will be: connections come and go. */
+const closingSeconds = 5
+
 function refusal(deny: Deny, facts: ReplyFacts): Reply {
   const { status, says } = denyReasons[deny.reason]
   const retryable = status === 429 || status === 503
@@ -87,7 +90,8 @@ function refusal(deny: Deny, facts: ReplyFacts): Reply {
     `sallyport; error=http_request_denied; details="${deny.reason}"`,
   ]
   if (status === 407) fields.push('Proxy-Authenticate', 'Basic realm="sallyport", charset="UTF-8"')
-  if (status === 429) fields.push('Retry-After', '60')
+  const { retryAfterSeconds = status === 429 ? closingSeconds : null } = deny
+  if (retryAfterSeconds !== null) fields.push('Retry-After', String(retryAfterSeconds))
   return {
     status,
     reason: printable(phrase(deny, status, target, facts.decisionId)),

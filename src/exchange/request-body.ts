@@ -7,6 +7,7 @@
  */
 
 import { Readable } from 'node:stream'
+import type { Meter } from '../upstream/meter.ts'
 
 /** The door's side of it; of a body that is not under way any more it hears nothing. */
 export type BodySource = {
@@ -25,6 +26,8 @@ export class RequestBody {
   complete = false
   readonly #source: BodySource
   #stream: Readable | null = null
+  /** Asked before a piece goes on; null: nobody counts. */
+  #meter: Pick<Meter, 'takeUp'> | null = null
 
   constructor(source: BodySource) {
     this.#source = source
@@ -55,8 +58,14 @@ export class RequestBody {
     return this.#source.detach()
   }
 
+  /** From now on every piece is counted before it goes on. */
+  count(meter: Pick<Meter, 'takeUp'>): void {
+    this.#meter = meter
+  }
+
   /** One piece from the client. False: enough for now. */
   push(piece: Buffer): boolean {
+    if (this.#meter !== null && !this.#meter.takeUp(piece.length)) return false
     return this.#stream?.push(piece) ?? false
   }
 

@@ -14,6 +14,7 @@ import type { ClientTrust } from './client-trust.ts'
 import type { Connection, ConnectionLimits } from './connection.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { DenialLoops } from './denial-loops.ts'
+import type { HandshakeTurns } from './handshake-turns.ts'
 import type { HeldBodies } from './held-bodies.ts'
 import type { RecentDenials } from './egress-local.ts'
 import type { RecordSink } from './record.ts'
@@ -25,6 +26,8 @@ type WalkLimits = ConnectionLimits & {
   readonly tunnelIdleMs: number
   /** Places masked in the answers to one session. */
   readonly redactionsMax: number
+  /** Requests of one session under way at once. */
+  readonly exchangesPerSessionMax: number
 }
 
 export type Rooms = {
@@ -32,6 +35,7 @@ export type Rooms = {
   readonly identify: (proof: Proof) => Decision<LiveSession>
   /** 4 Open. */
   readonly intercept: Intercept
+  readonly handshakes: HandshakeTurns
   /** 5 Judge: bodies that are. */
   readonly bodies: HeldBodies
   /** 6 Equip. */

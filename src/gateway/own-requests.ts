@@ -11,6 +11,7 @@ import type { AskOwn, HttpsPlace, OwnRequest } from '../credentials/own-request.
 import { hostField } from '../net/authority.ts'
 import { type AddressPermit, decideAddress } from '../policy/decide-address.ts'
 import { decideHost } from '../policy/decide-host.ts'
+import { noLimits } from '../policy/parse-limits.ts'
 import { Policy } from '../policy/policy.ts'
 import { upstreamRoots } from '../tls/upstream-roots.ts'
 import { createDial } from '../upstream/dial.ts'
@@ -152,15 +153,7 @@ function grantFor({ authority: { host, port }, addresses }: HttpsPlace) {
         cookies: 'strip',
       },
     ],
-    limits: {
-      uploadBytes: null,
-      downloadBytes: null,
-      requestsPerMinute: null,
-      concurrentConnections: null,
-      distinctHosts: null,
-      idleTimeoutMs: null,
-      tunnelDurationMs: null,
-    },
+    limits: noLimits,
   })
   return { policy, mode: policy.mode, placeholders: new Map<string, string>() }
 }

@@ -15,6 +15,7 @@ import { createSecretSeal, type SecretSeal } from '../credentials/sealed-secret.
 import { Policy, type Grant } from '../policy/policy.ts'
 import type { PolicyBook } from '../policy/policy-book.ts'
 import { SessionBook, type StaticSession } from '../sessions/session-book.ts'
+import type { LimitDefaults } from '../sessions/session-limits.ts'
 import type { StoredSession } from '../sessions/session-store.ts'
 import { sessionStores } from '../sessions/index.ts'
 import { deriveKey, loadStateKey } from '../sessions/state-key.ts'
@@ -73,6 +74,7 @@ export async function openSessions(
   const book = new SessionBook({
     store,
     grantFor: (stored) => grantFor(policies, credentials, stored),
+    limits: sessionDefaults(config.limits),
     log: warn,
     now: world.now,
     random: randomBytes,
@@ -102,6 +104,20 @@ export async function openSessions(
       await book.close()
       credentials.close()
     },
+  }
+}
+
+/** What holds where neither a session nor its policy says. */
+function sessionDefaults(limits: Config['limits']): LimitDefaults {
+  return {
+    uploadBytes: limits.uploadBytesPerSessionMax,
+    downloadBytes: limits.downloadBytesPerSessionMax,
+    requestsPerMinute: limits.requestsPerMinutePerSessionMax,
+    concurrentConnections: limits.connectionsPerSessionMax,
+    distinctHosts: limits.hostsPerSessionMax,
+    // Those of the process hold beside it, one for each kind of silence.
+    idleTimeoutMs: Math.max(limits.exchangeIdleMs, limits.tunnelIdleMs),
+    tunnelDurationMs: limits.tunnelDurationMs,
   }
 }
 

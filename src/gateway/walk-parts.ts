@@ -8,12 +8,13 @@ import type { Connection } from '../exchange/connection.ts'
 import { Deadlines } from '../exchange/deadlines.ts'
 import type { DenialLoops } from '../exchange/denial-loops.ts'
 import { RecentDenials } from '../exchange/egress-local.ts'
+import { HandshakeTurns } from '../exchange/handshake-turns.ts'
 import { HeldBodies } from '../exchange/held-bodies.ts'
 import type { Rooms } from '../exchange/rooms.ts'
 import type { GatewayWorld } from '../gateway.ts'
 import { createH2Door } from '../listeners/h2-door.ts'
 import { createHttpDoor } from '../listeners/http-door.ts'
-import { listenForProxy, type ProxyListener } from '../listeners/proxy-listener.ts'
+import { listenForProxy, type OpenConnections, type ProxyListener } from '../listeners/proxy-listener.ts'
 import { createAuthLimiter } from '../sessions/auth-limiter.ts'
 import { identify } from '../sessions/identify.ts'
 import { createIntercept } from '../tls/intercept.ts'
@@ -42,6 +43,7 @@ export type WalkParts = {
   readonly loops: DenialLoops
   readonly tunnels: { open: number }
   readonly streams: { open: number }
+  readonly connections: OpenConnections
   /** Endpoints that no sandbox may reach, to which the listeners are added. */
   readonly own: Endpoint[]
 }
@@ -54,7 +56,7 @@ const lastWordMsMax = 250
 const settleMsMax = 2000
 
 export async function startWalk(parts: WalkParts): Promise<GatewayWalk> {
-  const { config, world, own } = parts
+  const { config, world, own, connections } = parts
   const deadlines = new Deadlines(sweepMs)
   const limiter = createAuthLimiter({ now: () => performance.now() })
   // The door serves what the rooms open, and the rooms open what the door accepts.
@@ -72,7 +74,6 @@ export async function startWalk(parts: WalkParts): Promise<GatewayWalk> {
   late.serve = (connection, early) => door.serve(connection, early)
   late.serveH2 = (connection) => h2Door.serve(connection)
 
-  const connections = { open: 0, max: config.limits.connectionsMax }
   const listeners: ProxyListener[] = []
   const close = async (): Promise<void> => {
     for (const listener of listeners) listener.stop()
@@ -91,7 +92,16 @@ export async function startWalk(parts: WalkParts): Promise<GatewayWalk> {
   try {
     for (const { address, session } of config.listeners) {
       const refuse = (connection: Connection): void => door.refuse(connection)
-      const listener = await listenForProxy({ address, session, limits: rooms.limits, serve, refuse, connections })
+      const listener = await listenForProxy({
+        address,
+        session,
+        limits: rooms.limits,
+        serve,
+        refuse,
+        connections,
+        connectionsMax: config.limits.connectionsMax,
+        unprovenMax: config.limits.unprovenConnectionsMax,
+      })
       listeners.push(listener)
       if (typeof listener.bound === 'object') own.push(listener.bound)
     }
@@ -135,6 +145,10 @@ function furnish({ config, world, sessions, leaves, loops, tunnels, streams }: W
       return who.kind === 'allow' ? who : furniture.limiter.temper(who, proof.source)
     },
     intercept: createIntercept({ leaves, handshakeTimeoutMs: limits.handshakeTimeoutMs }),
+    handshakes: new HandshakeTurns({
+      atOnceMax: limits.handshakesPerSessionMax,
+      waitMs: limits.handshakeTimeoutMs,
+    }),
     bodies: new HeldBodies({
       bodyBytesMax: limits.judgedBodyBytesMax,
       allBytesMax: limits.judgedBodiesBytesMax,
@@ -163,6 +177,7 @@ function furnish({ config, world, sessions, leaves, loops, tunnels, streams }: W
       firstBytesMs: limits.firstBytesTimeoutMs,
       tunnelIdleMs: limits.tunnelIdleMs,
       redactionsMax: limits.redactionsPerSessionMax,
+      exchangesPerSessionMax: limits.exchangesPerSessionMax,
     },
     nextDecisionId: () => `d-${run}-${(++decisions).toString(36)}`,
     now: world.now,

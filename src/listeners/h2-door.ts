@@ -154,7 +154,7 @@ class H2Visit implements LaneListener {
     this.#underWay.check(now)
     for (const lane of this.#lanes) lane.check(now)
     if (!this.#gauge.allowsBytes(stream.bytesRead, raw.bytesWritten, now)) this.#flooded('frames that carry nothing')
-    else if (this.#lanes.size === 0 && now - this.#idleSince > limits.keepAliveMs) this.#end()
+    else if (this.#lanes.size === 0 && now - this.#idleSince > connection.patience(limits.keepAliveMs)) this.#end()
   }
 
   /** Streams under way go on; the connection ends behind the last of them. */
@@ -199,7 +199,8 @@ class H2Visit implements LaneListener {
     const { raw, head } = parseH2Head(list, { place, bodiless: stream.endAfterHeaders, headBytesMax, newKey })
     const length = 'kind' in head || head.body.kind !== 'length' ? null : head.body.length
     const asks = 'kind' in head || head.method !== 'WEBSOCKET' ? 'answer' : 'websocket'
-    const lane = new H2Lane({ stream, raw, idleMs: connection.start.limits.exchangeIdleMs, length, asks }, this)
+    const idleMs = connection.patience(connection.start.limits.exchangeIdleMs)
+    const lane = new H2Lane({ stream, raw, idleMs, length, asks }, this)
     this.#lanes.add(lane)
     if ('kind' in head) this.#note('malformed')
     count.begun()

@@ -1,7 +1,8 @@
 /**
  * Accept: the sockets that sandboxes connect to, TCP or Unix.
  *
- * Promises: more connections than the process may hold are told so, cheaply; a listener that cannot listen is an error at
+ * Promises: more connections than the process may hold are told so, cheaply; those that do not say whose they are cannot
+ * fill it, for the oldest of them goes first; a listener that cannot listen is an error at
  * start, never a gap.
  */
 
@@ -9,6 +10,14 @@ import { chmod, lstat, unlink } from 'node:fs/promises'
 import net from 'node:net'
 import { Connection, type ConnectionLimits } from '../exchange/connection.ts'
 import { resetSocket } from '../upstream/reset-socket.ts'
+
+export type OpenConnections = {
+  open: number
+  /** Those of which nobody knows yet whose they are, the oldest first. */
+  readonly unproven: Set<net.Socket>
+  /** How many of those had to go. */
+  evicted: number
+}
 
 export type ProxyListenerOptions = {
   /** `host:port`, `[v6]:port` or `unix:/path`. */
@@ -20,7 +29,9 @@ export type ProxyListenerOptions = {
   /** One connection too many: it is told so, and nothing of it is read. */
   readonly refuse: (connection: Connection) => void
   /** Counted over all listeners of the process. */
-  readonly connections: { open: number; readonly max: number }
+  readonly connections: OpenConnections
+  readonly connectionsMax: number
+  readonly unprovenMax: number
 }
 
 export type ProxyListener = {
@@ -52,7 +63,7 @@ export async function listenForProxy(options: ProxyListenerOptions): Promise<Pro
         userAgent: null,
         limits: options.limits,
       })
-      if (connections.open >= connections.max) {
+      if (connections.open >= options.connectionsMax) {
         options.refuse(connection)
         return
       }
@@ -61,7 +72,11 @@ export async function listenForProxy(options: ProxyListenerOptions): Promise<Pro
       socket.once('close', () => {
         connections.open--
         open.delete(socket)
+        connections.unproven.delete(socket)
       })
+      connections.unproven.add(socket)
+      connection.onProven = () => void connections.unproven.delete(socket)
+      evictOldest(connections, options.unprovenMax)
       options.serve(connection, Buffer.alloc(0))
     },
   )
@@ -88,6 +103,15 @@ export async function listenForProxy(options: ProxyListenerOptions): Promise<Pro
         for (const socket of open) resetSocket(socket)
       }),
   }
+}
+
+/** Whoever is slow to say who it is makes room for those who are not. */
+function evictOldest(connections: OpenConnections, max: number): void {
+  const [oldest] = connections.unproven
+  if (oldest === undefined || connections.unproven.size <= max) return
+  connections.unproven.delete(oldest)
+  connections.evicted++
+  resetSocket(oldest)
 }
 
 async function listen(server: net.Server, address: string): Promise<void> {

@@ -10,6 +10,8 @@ export type Deny = {
   readonly reason: DenyReason
   readonly detail: string
   readonly rule: string | null
+  /** When trying again may help, where anybody knows. */
+  readonly retryAfterSeconds?: number
 }
 
 export type Decision<Permit> = Allow<Permit> | Deny

@@ -35,6 +35,11 @@ export const denyReasons = {
     room: 'judge',
     says: 'the body has to be read to judge the request, and cannot be; send JSON, a form or multipart, in one coding at most, and less of it',
   },
+  connection_limit: {
+    status: 429,
+    room: 'identify',
+    says: 'the session holds as many connections, or waits for as many answers, as it may; it passes when some are done',
+  },
   credential_needs_tls: {
     status: 403,
     room: 'judge',
@@ -51,11 +56,13 @@ export const denyReasons = {
     says: 'no decision could be made or recorded, so nothing is allowed for now',
   },
   denied_by_rule: { status: 403, room: 'judge', says: 'a rule of this session denies it explicitly' },
+  download_limit: { status: 403, room: 'judge', says: 'the session has spent its download budget' },
   foreign_credential: {
     status: 403,
     room: 'judge',
     says: 'the request brought a credential of its own; send it without one, the proxy adds the right one',
   },
+  host_limit: { status: 403, room: 'judge', says: 'the session has met as many different hosts as it may' },
   host_not_allowed: { status: 403, room: 'admit', says: 'no rule of this session allows the host' },
   malformed_request: { status: 400, room: 'accept', says: 'the request is not well-formed HTTP for a proxy' },
   method_not_allowed: { status: 403, room: 'judge', says: 'the host is allowed, but not with this method' },
@@ -78,7 +85,7 @@ export const denyReasons = {
     says: 'the credential for this host is given only in exchange for its placeholder; send the one from your environment',
   },
   port_not_allowed: { status: 403, room: 'admit', says: 'the host is allowed, but not on this port' },
-  rate_limited: { status: 429, room: 'admit', says: 'the session has used up its request rate; waiting helps' },
+  rate_limited: { status: 429, room: 'judge', says: 'the session has used up its request rate; waiting helps' },
   secret_unavailable: {
     status: 503,
     room: 'equip',
@@ -91,7 +98,7 @@ export const denyReasons = {
     room: 'equip',
     says: 'the request cannot be signed anew; send x-amz-date and x-amz-content-sha256 with it, and chunks of 1 MiB at most',
   },
-  upload_limit: { status: 403, room: 'deliver', says: 'the session has spent its upload budget' },
+  upload_limit: { status: 403, room: 'judge', says: 'the session has spent its upload budget' },
 } as const satisfies Record<string, Row>
 
 export type DenyReason = keyof typeof denyReasons

@@ -5,7 +5,7 @@
  */
 
 import type { IssueList } from './issue.ts'
-import type { Limits } from './policy.ts'
+import type { HostLimits, Limits } from './policy.ts'
 
 const byteUnits: Readonly<Record<string, number>> = {
   B: 1,
@@ -48,18 +48,26 @@ export const noLimits: Limits = {
   distinctHosts: null,
   idleTimeoutMs: null,
   tunnelDurationMs: null,
+  perHost: { uploadBytes: null, downloadBytes: null, requestsPerMinute: null },
 }
 
 /** Of two sets of limits the smaller of each. */
 export function smallestLimits(a: Limits, b: Limits): Limits {
   return {
-    uploadBytes: smaller(a.uploadBytes, b.uploadBytes),
-    downloadBytes: smaller(a.downloadBytes, b.downloadBytes),
-    requestsPerMinute: smaller(a.requestsPerMinute, b.requestsPerMinute),
+    ...smallestSpending(a, b),
     concurrentConnections: smaller(a.concurrentConnections, b.concurrentConnections),
     distinctHosts: smaller(a.distinctHosts, b.distinctHosts),
     idleTimeoutMs: smaller(a.idleTimeoutMs, b.idleTimeoutMs),
     tunnelDurationMs: smaller(a.tunnelDurationMs, b.tunnelDurationMs),
+    perHost: smallestSpending(a.perHost, b.perHost),
+  }
+}
+
+function smallestSpending(a: HostLimits, b: HostLimits): HostLimits {
+  return {
+    uploadBytes: smaller(a.uploadBytes, b.uploadBytes),
+    downloadBytes: smaller(a.downloadBytes, b.downloadBytes),
+    requestsPerMinute: smaller(a.requestsPerMinute, b.requestsPerMinute),
   }
 }
 
@@ -68,43 +76,60 @@ function smaller(a: number | null, b: number | null): number | null {
   return Math.min(a, b)
 }
 
+type Written = Readonly<Record<string, unknown>>
+
 /** Values of a wrong type are the schema's complaint and are passed over here. */
-export function parseLimits(raw: Readonly<Record<string, unknown>>, issues: IssueList): Limits {
-  const bytes = (key: string): number | null => {
-    const value = raw[key]
-    if (typeof value !== 'number' && typeof value !== 'string') return null
-    const parsed = parseBytes(value)
-    if (parsed === null)
-      issues.add(
-        ['limits', key],
-        `${JSON.stringify(value)} is no size above zero`,
-        'write bytes with a unit, like "50MiB"',
-      )
-    return parsed
-  }
-  const duration = (key: string): number | null => {
-    const value = raw[key]
-    if (typeof value !== 'number' && typeof value !== 'string') return null
-    const parsed = typeof value === 'string' ? parseDurationMs(value) : null
-    if (parsed === null)
-      issues.add(
-        ['limits', key],
-        `${JSON.stringify(value)} is no duration above zero`,
-        'write a number with its unit, like "30s", "10m" or "1h"',
-      )
-    return parsed
-  }
-  const count = (key: string): number | null => {
-    const value = raw[key]
-    return typeof value === 'number' ? value : null
-  }
+export function parseLimits(raw: Written, issues: IssueList): Limits {
+  const { perHost } = raw
+  const path = ['limits']
   return {
-    uploadBytes: bytes('uploadBytes'),
-    downloadBytes: bytes('downloadBytes'),
-    requestsPerMinute: count('requestsPerMinute'),
-    concurrentConnections: count('concurrentConnections'),
-    distinctHosts: count('distinctHosts'),
-    idleTimeoutMs: duration('idleTimeout'),
-    tunnelDurationMs: duration('tunnelDuration'),
+    ...parseSpending(raw, path, issues),
+    concurrentConnections: parseCount(raw['concurrentConnections']),
+    distinctHosts: parseCount(raw['distinctHosts']),
+    idleTimeoutMs: parseDuration(raw, 'idleTimeout', path, issues),
+    tunnelDurationMs: parseDuration(raw, 'tunnelDuration', path, issues),
+    perHost: isWritten(perHost) ? parseSpending(perHost, [...path, 'perHost'], issues) : noLimits.perHost,
   }
+}
+
+function parseSpending(raw: Written, path: readonly string[], issues: IssueList): HostLimits {
+  return {
+    uploadBytes: parseAmount(raw, 'uploadBytes', path, issues),
+    downloadBytes: parseAmount(raw, 'downloadBytes', path, issues),
+    requestsPerMinute: parseCount(raw['requestsPerMinute']),
+  }
+}
+
+function parseAmount(raw: Written, key: string, path: readonly string[], issues: IssueList): number | null {
+  const value = raw[key]
+  if (typeof value !== 'number' && typeof value !== 'string') return null
+  const parsed = parseBytes(value)
+  if (parsed === null)
+    issues.add(
+      [...path, key],
+      `${JSON.stringify(value)} is no size above zero`,
+      'write bytes with a unit, like "50MiB"',
+    )
+  return parsed
+}
+
+function parseDuration(raw: Written, key: string, path: readonly string[], issues: IssueList): number | null {
+  const value = raw[key]
+  if (typeof value !== 'number' && typeof value !== 'string') return null
+  const parsed = typeof value === 'string' ? parseDurationMs(value) : null
+  if (parsed === null)
+    issues.add(
+      [...path, key],
+      `${JSON.stringify(value)} is no duration above zero`,
+      'write a number with its unit, like "30s", "10m" or "1h"',
+    )
+  return parsed
+}
+
+function parseCount(value: unknown): number | null {
+  return typeof value === 'number' ? value : null
+}
+
+function isWritten(value: unknown): value is Written {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -111,15 +111,22 @@ const count = (description: string) => Type.Optional(Type.Integer({ minimum: 1, 
 const amount = (description: string) =>
   Type.Optional(Type.Unsafe<number | string>({ type: ['integer', 'string'], maxLength: 32, description }))
 
+const spending = {
+  uploadBytes: amount('Bytes: 50MiB, 2GB, 4096.'),
+  downloadBytes: amount('Bytes: 50MiB, 2GB, 4096.'),
+  requestsPerMinute: count('Requests in any minute.'),
+}
+
 export const PolicyLimits = Type.Object(
   {
-    uploadBytes: amount('Bytes: 50MiB, 2GB, 4096.'),
-    downloadBytes: amount('Bytes: 50MiB, 2GB, 4096.'),
-    requestsPerMinute: count('Requests in any minute.'),
+    ...spending,
     concurrentConnections: count('Connections open at once.'),
     distinctHosts: count('Different hosts in the life of the session.'),
     idleTimeout: amount('Duration: 30s, 10m, 1h.'),
     tunnelDuration: amount('Duration: 30s, 10m, 1h.'),
+    perHost: Type.Optional(
+      Type.Object(spending, { ...closed, description: 'Of these, what may be spent on any one host.' }),
+    ),
   },
   closed,
 )

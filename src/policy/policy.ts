@@ -49,6 +49,13 @@ export type Rule = {
   readonly cookies: CookieChoice
 }
 
+/** What a session may spend on any one host; null: as much as on all of them together. */
+export type HostLimits = {
+  readonly uploadBytes: number | null
+  readonly downloadBytes: number | null
+  readonly requestsPerMinute: number | null
+}
+
 /** Section 7 of the product page; null: the default of the gateway. Bytes, milliseconds, counts. */
 export type Limits = {
   readonly uploadBytes: number | null
@@ -58,6 +65,7 @@ export type Limits = {
   readonly distinctHosts: number | null
   readonly idleTimeoutMs: number | null
   readonly tunnelDurationMs: number | null
+  readonly perHost: HostLimits
 }
 
 /** The rules of one host, whatever the port. */

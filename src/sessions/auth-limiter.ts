@@ -20,6 +20,11 @@ export type AuthLimiter = {
   readonly close: () => void
 }
 
+const tooMany: Deny = {
+  ...deny('rate_limited', 'too many failed proxy credentials from this peer'),
+  retryAfterSeconds: 60,
+}
+
 type Bucket = { left: number; at: number }
 
 export function createAuthLimiter(options: AuthLimiterOptions): AuthLimiter {
@@ -43,7 +48,7 @@ export function createAuthLimiter(options: AuthLimiterOptions): AuthLimiter {
     temper: (refusal, peer) => {
       if (refusal.reason !== 'session_unknown' || refusal.detail === noCredentials) return refusal
       // All of a Unix socket is one peer.
-      return spend(peer ?? 'unix') ? refusal : deny('rate_limited', 'too many failed proxy credentials from this peer')
+      return spend(peer ?? 'unix') ? refusal : tooMany
     },
     close: () => buckets.clear(),
   }

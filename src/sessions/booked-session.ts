@@ -7,7 +7,10 @@
 
 import { isDeepStrictEqual } from 'node:util'
 import { type Cidr, contains, type Ip, parseCidr } from '../net/ip.ts'
+import { noLimits } from '../policy/parse-limits.ts'
 import { type Grant, Policy } from '../policy/policy.ts'
+import { Budget, type Ledger } from './budget.ts'
+import { type LimitDefaults, limitsInForce } from './session-limits.ts'
 import type { Cuttable, CutReason, LiveSession, Session } from './session.ts'
 import type { StoredSession } from './session-store.ts'
 
@@ -21,13 +24,20 @@ export type BookedSession = LiveSession & {
   readonly kept: 'process' | 'store'
 }
 
-export function bookSession(stored: StoredSession, grant: Grant | null, kept: BookedSession['kept']): BookedSession {
+export function bookSession(
+  stored: StoredSession,
+  grant: Grant | null,
+  kept: BookedSession['kept'],
+  { limits, ledger }: { readonly limits: LimitDefaults; readonly ledger: Ledger },
+): BookedSession {
+  const inForce = limitsInForce((grant ?? nothing).policy.limits, stored.limits, limits)
   return {
     id: stored.id,
     current: snapshotOf(stored, grant ?? nothing),
     ended: false,
     open: new Set(),
     counters: { allowed: 0, denied: 0, bytesUp: 0, bytesDown: 0, redactions: 0 },
+    budget: new Budget(stored.id, inForce, kept === 'store' ? ledger : null),
     stored,
     sources: sourcesOf(stored),
     unresolved: grant === null,
@@ -36,7 +46,12 @@ export function bookSession(stored: StoredSession, grant: Grant | null, kept: Bo
 }
 
 /** Gives the session its next snapshot. */
-export function resolveSession(session: BookedSession, written: StoredSession, grant: Grant | null): void {
+export function resolveSession(
+  session: BookedSession,
+  written: StoredSession,
+  grant: Grant | null,
+  defaults: LimitDefaults,
+): void {
   const { secrets } = session.stored
   // What was made of the secrets is kept by them, so equal ones stay the very same.
   const isSame = secrets !== undefined && secrets !== written.secrets && isDeepStrictEqual(secrets, written.secrets)
@@ -45,6 +60,7 @@ export function resolveSession(session: BookedSession, written: StoredSession, g
   session.sources = sourcesOf(stored)
   session.unresolved = grant === null
   session.current = snapshotOf(stored, grant ?? nothing)
+  session.budget.limits = limitsInForce(session.current.policy.limits, stored.limits, defaults)
 }
 
 /** Cuts what is doomed, and what cannot say whether it is; returns what went wrong on the way. */
@@ -106,15 +122,7 @@ const nothing: Grant = {
     version: 0,
     mode: 'enforce',
     rules: [],
-    limits: {
-      uploadBytes: null,
-      downloadBytes: null,
-      requestsPerMinute: null,
-      concurrentConnections: null,
-      distinctHosts: null,
-      idleTimeoutMs: null,
-      tunnelDurationMs: null,
-    },
+    limits: noLimits,
     label: 'unresolved',
   }),
   mode: 'enforce',

@@ -10,6 +10,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { securePrivateDirectory, securePrivateFile } from './private-file.ts'
+import { createUsageTable } from './usage-table.ts'
 import { parseStoredSession, type SessionStore, type StoredSession, type StoreOptions } from './session-store.ts'
 
 const formatVersion = 1
@@ -25,6 +26,7 @@ export function createFileStore({ directory, key, log }: StoreOptions): SessionS
   const put = database.prepare('INSERT OR REPLACE INTO sessions (id, body, seal) VALUES (?, ?, ?)')
   const remove = database.prepare('DELETE FROM sessions WHERE id = ?')
   const all = database.prepare('SELECT id, body, seal FROM sessions ORDER BY id')
+  const usage = createUsageTable(database, { seal: (body) => sealOf(body, key), open: (row) => openRow(row, key) }, log)
 
   return {
     load: () =>
@@ -41,7 +43,13 @@ export function createFileStore({ directory, key, log }: StoreOptions): SessionS
         const body = JSON.stringify(session)
         put.run(session.id, body, sealOf(body, key))
       }),
-    remove: (id) => attempt(() => void remove.run(id)),
+    remove: (id) =>
+      attempt(() => {
+        remove.run(id)
+        usage.remove(id)
+      }),
+    loadUsage: usage.loadUsage,
+    putUsage: usage.putUsage,
     close: () => attempt(() => database.close()),
   }
 }
@@ -82,13 +90,18 @@ function openDatabase(path: string): DatabaseSync {
 
 /** The session, or what is wrong with the row, without anything of it. */
 function readRow(row: Readonly<Record<string, unknown>>, key: Buffer): StoredSession | string {
-  const { id, body, seal } = row
-  if (typeof body !== 'string' || !(seal instanceof Uint8Array)) return 'is not a row of ours'
-  const expected = sealOf(body, key)
-  if (seal.length !== expected.length || !timingSafeEqual(seal, expected)) return 'was not written by this gateway'
+  const body = openRow(row, key)
+  if (body === null) return 'was not written by this gateway'
   const session = parseStoredSession(parseJson(body))
   if (typeof session === 'string') return `does not parse (${session})`
-  return session.id === id ? session : 'is filed under another id'
+  return session.id === row['id'] ? session : 'is filed under another id'
+}
+
+/** The text of a row that this gateway sealed. */
+function openRow({ body, seal }: Readonly<Record<string, unknown>>, key: Buffer): string | null {
+  if (typeof body !== 'string' || !(seal instanceof Uint8Array)) return null
+  const expected = sealOf(body, key)
+  return seal.length === expected.length && timingSafeEqual(seal, expected) ? body : null
 }
 
 function parseJson(text: string): unknown {

@@ -18,6 +18,9 @@ export function createMemoryStore(): SessionStore {
       sessions.delete(id)
       return Promise.resolve()
     },
+    // What would read it back ends with it.
+    loadUsage: () => Promise.resolve({ rows: [], exact: true }),
+    putUsage: () => Promise.resolve(),
     close: () => Promise.resolve(),
   }
 }

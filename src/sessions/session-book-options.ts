@@ -1,6 +1,7 @@
-/** What the book of sessions is made of. */
+/** What the book of sessions is made of, and how much it holds. */
 
 import type { Grant } from '../policy/policy.ts'
+import type { LimitDefaults } from './session-limits.ts'
 import type { SessionStore, StoredSession } from './session-store.ts'
 import type { Random } from './session-token.ts'
 
@@ -10,6 +11,8 @@ export type GrantFor = (stored: StoredSession) => Grant | null
 export type SessionBookOptions = {
   readonly store: SessionStore
   readonly grantFor: GrantFor
+  /** Where neither a session nor its policy says. */
+  readonly limits: LimitDefaults
   readonly log: (message: string) => void
   readonly now: () => number
   readonly random: Random

@@ -26,15 +26,17 @@ import {
   storedStatic,
 } from './new-session.ts'
 import { hashToken, mintSessionId, mintToken } from './session-token.ts'
-import type { GrantFor, SessionBookOptions } from './session-book-options.ts'
 import type { CutReason } from './session.ts'
+import type { GrantFor, SessionBookOptions } from './session-book-options.ts'
 import type { StoredSession } from './session-store.ts'
+import { UsageLedger } from './usage-ledger.ts'
 
 export type { Created, NewSession, Refusal, SessionChanges, StaticSession } from './new-session.ts'
 export type { GrantFor, SessionBookOptions } from './session-book-options.ts'
 
 export class SessionBook {
   readonly #options: Required<SessionBookOptions>
+  readonly #ledger: UsageLedger
   #grantFor: GrantFor
   readonly #sessions = new Map<string, BookedSession>()
   readonly #keys: IdempotencyKeys
@@ -53,6 +55,7 @@ export class SessionBook {
     const { keysKeptMs, sessionsMax } = this.#options
     this.#keys = new IdempotencyKeys({ keptMs: keysKeptMs, spentMax: 2 * sessionsMax })
     this.#grantFor = options.grantFor
+    this.#ledger = new UsageLedger(options)
   }
 
   /** Takes in what the store kept, and begins to sweep. */
@@ -64,6 +67,7 @@ export class SessionBook {
         this.#options.log(`session ${stored.id}: configured and stored; the stored one is left out`)
       else this.#adopt(stored, 'store')
     }
+    await this.#ledger.load(this.list())
     this.#timer = setInterval(() => void this.sweep(), this.#options.sweepMs).unref()
   }
 
@@ -185,7 +189,7 @@ export class SessionBook {
 
   async close(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer)
-    await this.#inTurn(() => this.#options.store.close())
+    await this.#inTurn(() => this.#ledger.close(this.list()).then(() => this.#options.store.close()))
   }
 
   async #make(spec: NewSession): Promise<Created | Refusal> {
@@ -220,7 +224,7 @@ export class SessionBook {
   }
 
   #adopt(stored: StoredSession, kept: BookedSession['kept']): BookedSession {
-    const session = bookSession(stored, this.#grant(stored), kept)
+    const session = bookSession(stored, this.#grant(stored), kept, { ...this.#options, ledger: this.#ledger })
     this.#sessions.set(session.id, session)
     this.#keys.hold(stored)
     if (stored.tokenHash === null && session.sources !== null) this.#bySource.add(session)
@@ -236,7 +240,7 @@ export class SessionBook {
   }
 
   #replace(session: BookedSession, stored: StoredSession): void {
-    resolveSession(session, stored, this.#grant(stored))
+    resolveSession(session, stored, this.#grant(stored), this.#options.limits)
     this.#cut(session, 'narrowed', (one) => {
       if (session.unresolved) return true
       one.narrow?.(session.current)
@@ -246,6 +250,7 @@ export class SessionBook {
 
   #end(session: BookedSession, why: CutReason): void {
     session.ended = true
+    this.#ledger.forget(session.budget)
     this.#sessions.delete(session.id)
     this.#bySource.delete(session)
     this.#keys.spend(session.stored, this.#options.now())

@@ -11,6 +11,7 @@ import { Value } from 'typebox/value'
 import { parseCidr } from '../net/ip.ts'
 import type { Mode } from '../policy/policy.ts'
 import { PolicyLimits } from '../policy/policy-schema.ts'
+import type { StoredUsage } from './budget.ts'
 import type { RefusalMode } from './session.ts'
 
 /** A policy by name, or the document given inline, as it came. */
@@ -52,11 +53,19 @@ export type StoredSession = {
   readonly owner: string
 }
 
+/** `exact`: the process before ended in order, and wrote down what was spent; otherwise rows are ahead of that, or missing. */
+export type KeptUsage = { readonly rows: readonly StoredUsage[]; readonly exact: boolean }
+
 export type SessionStore = {
   readonly load: () => Promise<StoredSession[]>
   /** Resolves when the session would survive the end of the process, as far as this store can. */
   readonly put: (session: StoredSession) => Promise<void>
+  /** What it spent goes with it. */
   readonly remove: (id: string) => Promise<void>
+  /** What sessions had spent when that was written last. Asked once, after `load`. */
+  readonly loadUsage: () => Promise<KeptUsage>
+  /** Resolves as `put` does; where it can, it is done before it returns. `exact`: the last word of this process. */
+  readonly putUsage: (rows: readonly StoredUsage[], exact: boolean) => Promise<void>
   readonly close: () => Promise<void>
 }
 

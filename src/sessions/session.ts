@@ -1,5 +1,6 @@
 /** Session: one sandbox, one run, one agent; what it may do and how it proves itself. */
 
+import type { Budget, Spent } from './budget.ts'
 import type { Grant } from '../policy/policy.ts'
 
 /** Where a refused CONNECT is told: as the answer to CONNECT, inside TLS, or by what is known of the client (decision 30). */
@@ -22,7 +23,7 @@ export type Session = Grant & {
 }
 
 /** Why what a session holds open is cut. */
-export type CutReason = 'echoes' | 'expired' | 'narrowed' | 'revoked' | 'stopped'
+export type CutReason = Spent | 'echoes' | 'expired' | 'narrowed' | 'outlived' | 'revoked' | 'stopped'
 
 /** What a cut must reach: anything that holds bytes of a session open. */
 export type Cuttable = {
@@ -44,4 +45,6 @@ export type LiveSession = {
   ended: boolean
   readonly open: Set<Cuttable>
   readonly counters: SessionCounters
+  /** What it has spent and holds, and may. */
+  readonly budget: Budget
 }

@@ -48,6 +48,7 @@ export function auditLine(record: ExchangeRecord): string {
     credentials: record.credentials,
     redactions: record.redactions,
     bodyPlaceholders: record.bodyPlaceholders,
+    nearLimits: record.nearLimits,
     repeated: record.repeated,
   })
   return isPrintableAscii(json) ? json : json.replace(/[\u007f-\uffff]/g, escape)

@@ -30,6 +30,12 @@ export const metricsTable = {
     help: 'When the signing CA expires, in seconds since the epoch.',
     labels: [],
   },
+  sallyport_connections_evicted_total: {
+    type: 'counter',
+    help: 'Client connections that were closed because too many had not said whose they are.',
+    labels: [],
+  },
+  sallyport_connections_open: { type: 'gauge', help: 'Client connections, of all listeners.', labels: [] },
   sallyport_credential_uses_total: {
     type: 'counter',
     help: 'Exchanges a credential was put on (ok, or failed behind it), or meant for and not available (unavailable).',
@@ -58,6 +64,11 @@ export const metricsTable = {
   sallyport_leaf_cache_hits_total: { type: 'counter', help: 'Leaf certificates found in the cache.', labels: [] },
   sallyport_leaf_cache_misses_total: { type: 'counter', help: 'Leaf certificates that had to be minted.', labels: [] },
   sallyport_leaf_cache_size: { type: 'gauge', help: 'Leaf certificates in the cache.', labels: [] },
+  sallyport_limits_neared_total: {
+    type: 'counter',
+    help: 'Times a session came past 80 % of a limit. What is refused or cut at a limit is among the decisions.',
+    labels: ['limit', 'policy'],
+  },
   sallyport_policy_reloads_total: {
     type: 'counter',
     help: 'Reloads of the policy folder, ok or failed; a failed one keeps the policies that were.',
@@ -84,6 +95,11 @@ export const metricsTable = {
     labels: ['metric'],
   },
   sallyport_sessions_active: { type: 'gauge', help: 'Live sessions of this process.', labels: [] },
+  sallyport_sessions_near_limit: {
+    type: 'gauge',
+    help: 'Live sessions past 80 % of a limit now.',
+    labels: ['limit'],
+  },
   sallyport_streams_open: { type: 'gauge', help: 'Answers, uploads and WebSockets in progress.', labels: [] },
   sallyport_tunnels_open: { type: 'gauge', help: 'Tunnels in progress.', labels: [] },
   sallyport_upstream_connect_duration_seconds: {

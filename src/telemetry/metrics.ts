@@ -21,6 +21,10 @@ export type Gauges = {
   readonly enforcing: () => boolean
   readonly caNotAfterSeconds: () => number
   readonly auditDropped: () => number
+  readonly connectionsOpen: () => number
+  readonly connectionsEvicted: () => number
+  /** How many live sessions are near each limit. */
+  readonly nearLimits: () => ReadonlyMap<string, number>
   readonly leafCache: () => {
     readonly hits: number
     readonly misses: number
@@ -66,6 +70,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   registerGauges(registry, options.gauges)
+  registerNearLimits(registry, options.gauges.nearLimits)
   const overflow = counter(registry, 'sallyport_series_overflow_total')
   const labelled = (name: MetricName, open: readonly string[]): LabelledCounter => {
     const counted = createLabelledCounter({
@@ -85,6 +90,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     bytes: labelled('sallyport_bytes_total', ['host', 'policy']),
     credentialUses: labelled('sallyport_credential_uses_total', ['credential']),
     decisions: labelled('sallyport_decisions_total', ['policy']),
+    limitsNeared: labelled('sallyport_limits_neared_total', ['policy']),
     redactions: labelled('sallyport_redactions_total', ['credential']),
     reloads: labelled('sallyport_policy_reloads_total', []),
     requests: labelled('sallyport_requests_total', ['host', 'policy']),
@@ -100,6 +106,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
 
   return {
     observe: (record) => {
+      // Told when it happens, which may be long before the end.
+      for (const limit of record.nearLimits) counters.limitsNeared.child(limit, record.policyLabel ?? 'none').value++
       if (record.event !== 'final') return
       const children = childrenFor(record)
       children.decisions.value += record.repeated
@@ -188,6 +196,8 @@ function registerGauges(registry: Registry, gauges: Gauges): void {
   const readings: Partial<Record<MetricName, () => number>> = {
     sallyport_audit_dropped_total: gauges.auditDropped,
     sallyport_ca_not_after_seconds: gauges.caNotAfterSeconds,
+    sallyport_connections_evicted_total: gauges.connectionsEvicted,
+    sallyport_connections_open: gauges.connectionsOpen,
     sallyport_enforcing: () => (gauges.enforcing() ? 1 : 0),
     sallyport_leaf_cache_evictions_total: () => gauges.leafCache().evictions,
     sallyport_leaf_cache_hits_total: () => gauges.leafCache().hits,
@@ -208,6 +218,16 @@ function registerGauges(registry: Registry, gauges: Gauges): void {
       })
     }
   }
+}
+
+function registerNearLimits(registry: Registry, nearLimits: Gauges['nearLimits']): void {
+  const gauge: Gauge = new Gauge({
+    ...described(registry, 'sallyport_sessions_near_limit'),
+    collect: () => {
+      gauge.reset()
+      for (const [limit, sessions] of nearLimits()) gauge.set({ limit }, sessions)
+    },
+  })
 }
 
 function counter(registry: Registry, name: MetricName, collect?: (this: Counter) => void): Counter {

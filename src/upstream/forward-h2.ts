@@ -10,8 +10,9 @@ import type { Readable } from 'node:stream'
 import type { OutboundHead } from '../net/outbound-head.ts'
 import { parseInterimHead, parseResponseHead, parseTrailers } from '../net/response-head.ts'
 import { type Failure, failure, failureOf } from './failure.ts'
-import { type Forward, type Forwarded, type ForwardRequest, informationalMax, repeatable } from './forward.ts'
+import type { Forward, Forwarded, ForwardRequest } from './forward.ts'
 import type { H2Session } from './h2-sessions.ts'
+import { informationalMax, repeatable } from './origin-rules.ts'
 
 /** RFC 9113 §7: what is said, by us or by them, of what is not well-formed. */
 const malformedCodes: ReadonlySet<number> = new Set([0x1, 0x3, 0x6, 0x9, 0xb])
@@ -127,6 +128,7 @@ class H2Forwarding implements Forward {
       this.#malformed(head === null ? `status ${status}` : '1xx flood')
       return
     }
+    if (!this.#request.meter.takeDown(head.bytes)) return
     this.#bytesDown += head.bytes
     this.#request.writer.interim(head)
   }
@@ -141,6 +143,7 @@ class H2Forwarding implements Forward {
     }
     this.#session.answered++
     this.#answeredAt = performance.now()
+    if (!this.#request.meter.takeDown(head.bytes)) return
     this.#bytesDown += head.bytes
     this.#length = this.#request.head.method === 'HEAD' || status === 304 ? null : lengthOf(head.fields)
     const ended = (flags & endStream) !== 0
@@ -155,7 +158,7 @@ class H2Forwarding implements Forward {
   }
 
   #onData(stream: ClientHttp2Stream, piece: Buffer): void {
-    if (this.#settled) return
+    if (this.#settled || !this.#request.meter.takeDown(piece.length)) return
     this.#bodyBytes += piece.length
     this.#bytesDown += piece.length
     this.#request.relayed(piece.length)

@@ -17,6 +17,8 @@ import {
   type ResponseHead,
 } from '../net/response-head.ts'
 import { type Failure, FailureError, failure, failureOf } from './failure.ts'
+import type { Meter } from './meter.ts'
+import { informationalMax, repeatable } from './origin-rules.ts'
 import type { OriginPool, OriginSocket } from './origin-pools.ts'
 
 /** The client's side of the answer. `write` false means: wait until `onDrain` is called. */
@@ -66,16 +68,13 @@ export type ForwardRequest = {
   readonly writer: ResponseWriter
   readonly cookies: CookieRule
   readonly upgrade: Upgrade | null
+  /** Asked before anything of the answer goes on. */
+  readonly meter: Pick<Meter, 'takeDown'>
   /** Told of the bytes of each read. */
   readonly relayed: (bytes: number) => void
   /** Called exactly once. */
   readonly onEnd: (forwarded: Forwarded) => void
 }
-
-/** More 1xx than any server sends are a flood. */
-export const informationalMax = 10
-
-export const repeatable: ReadonlySet<string> = new Set(['DELETE', 'GET', 'HEAD', 'OPTIONS', 'PROPFIND', 'PUT', 'QUERY'])
 
 const noTrailers: readonly string[] = []
 
@@ -160,6 +159,7 @@ class Forwarding implements Dispatcher.DispatchHandler, Forward {
       return
     }
     this.#answeredAt = performance.now()
+    if (!this.#request.meter.takeDown(head.bytes)) return
     this.#bytesDown += head.bytes
     try {
       // What the writer does not take (a coding that nobody can search) has not gone out either.
@@ -178,7 +178,8 @@ class Forwarding implements Dispatcher.DispatchHandler, Forward {
     const head = parseInterimHead(status, 'Switching Protocols', raw, cookies)
     const problem = upgrade === null ? 'a switch that nobody asked for' : upgrade.problem(textsOf(raw))
     const origin = this.#request.pool.socketOf(stream)
-    if (this.#settled || upgrade === null || head === null || problem !== null || origin === null) {
+    const fits = head !== null && this.#request.meter.takeDown(head.bytes)
+    if (this.#settled || upgrade === null || !fits || problem !== null || origin === null) {
       stream.destroy()
       this.#finish(failure('origin_malformed', new Error(problem ?? `status ${status}`)))
       return
@@ -190,6 +191,7 @@ class Forwarding implements Dispatcher.DispatchHandler, Forward {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (!this.#request.meter.takeDown(chunk.length)) return
     this.#bytesDown += chunk.length
     this.#request.relayed(chunk.length)
     if (!this.#request.writer.write(chunk)) controller.pause()
@@ -257,6 +259,7 @@ class Forwarding implements Dispatcher.DispatchHandler, Forward {
       this.#refuse(controller, head === null ? `status ${status}` : '1xx flood')
       return
     }
+    if (!this.#request.meter.takeDown(head.bytes)) return
     this.#bytesDown += head.bytes
     this.#request.writer.interim(head)
   }

@@ -7,6 +7,7 @@
 
 import type net from 'node:net'
 import type { Duplex } from 'node:stream'
+import { type Meter, unmetered } from './meter.ts'
 import { resetSocket } from './reset-socket.ts'
 
 export type TunnelEnd = {
@@ -31,18 +32,19 @@ export type Beneath = {
 }
 
 /**
- * Client to the left, origin to the right. `first` was read from the client already and goes first; `relayed` is told of
- * the bytes of each read.
+ * Client to the left, origin to the right. `first` was read from the client already, is counted, and goes first; `relayed` is
+ * told of the bytes of each read.
  */
 export function joinTunnel(
   client: net.Socket,
   origin: net.Socket,
   first: Buffer,
   relayed: (bytes: number) => void,
+  meter: Meter = unmetered,
 ): Tunnel {
   const resetClient = (): void => resetSocket(client)
   const resetOrigin = (): void => resetSocket(origin)
-  return joinStreams(client, origin, first, relayed, { resetClient, resetOrigin, passDown: asIs })
+  return joinStreams(client, origin, first, relayed, { resetClient, resetOrigin, passDown: asIs }, meter)
 }
 
 export function joinStreams(
@@ -51,6 +53,7 @@ export function joinStreams(
   first: Buffer,
   relayed: (bytes: number) => void,
   beneath: Beneath,
+  meter: Meter,
 ): Tunnel {
   const { promise: done, resolve } = Promise.withResolvers<TunnelEnd>()
   let bytesUp = first.length
@@ -80,11 +83,13 @@ export function joinStreams(
   if (first.length > 0) origin.write(first)
   const joined = (): boolean => end === null
   relay(client, origin, joined, (chunk) => {
+    if (!meter.takeUp(chunk.length)) return nothing
     bytesUp += chunk.length
     relayed(chunk.length)
     return chunk
   })
   relay(origin, client, joined, (chunk) => {
+    if (!meter.takeDown(chunk.length)) return nothing
     bytesDown += chunk.length
     relayed(chunk.length)
     return beneath.passDown(chunk)
@@ -107,6 +112,8 @@ function relay(from: Duplex, to: Duplex, joined: () => boolean, pass: (chunk: Bu
   else from.once('end', end)
   from.resume()
 }
+
+const nothing = Buffer.alloc(0)
 
 function asIs(chunk: Buffer): Buffer {
   return chunk

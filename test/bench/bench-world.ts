@@ -235,10 +235,16 @@ function gatewayCommand(
     tunnel: '    ports: [18080, 18443]\n',
   }[options.policy]
   const extra = Array.from({ length: options.extraHosts ?? 0 }, (_, i) => `  - host: d${i}.example.org\n`).join('')
-  writeFileSync(
-    join(home, 'policies/bench.yaml'),
-    `version: 1\nname: bench\nrules:\n  - host: origin.bench.test\n    addresses: [127.0.0.0/8]\n${rule}${extra}`,
-  )
+  // Budgets are counted, and none of them ends what is measured.
+  const limits =
+    'limits: { uploadBytes: 1000TiB, downloadBytes: 1000TiB, requestsPerMinute: 1000000000, concurrentConnections: 1000000 }\n'
+  // The same without: a session as others have it.
+  for (const [name, more] of Object.entries({ bench: extra + limits, greedy: '' })) {
+    writeFileSync(
+      join(home, `policies/${name}.yaml`),
+      `version: 1\nname: ${name}\nrules:\n  - host: origin.bench.test\n    addresses: [127.0.0.0/8]\n${rule}${more}`,
+    )
+  }
   writeFileSync(
     join(home, 'sallyport.yaml'),
     `version: 1
@@ -247,7 +253,7 @@ control: { address: "127.0.0.1:${chosen + 1}" }
 stateDirectory: ${home}/state
 publicDirectory: ${home}/public
 policies: ${home}/policies
-sessions: { store: memory, static: [{ id: bench, policy: bench, token: { env: BENCH_TOKEN } }] }
+sessions: { store: memory, static: [{ id: bench, policy: bench, token: { env: BENCH_TOKEN } }, { id: greedy, policy: greedy, token: { env: BENCH_TOKEN } }] }
 credentials: [{ name: bench, kind: bearer, secret: { env: BENCH_SECRET }, hosts: [origin.bench.test] }]
 upstream: { extraCa: ${directory}/ca.crt, dns: { hosts: { origin.bench.test: 127.0.0.1 } } }
 audit: { file: ${home}/audit.jsonl }

@@ -6,6 +6,7 @@ import { parseRequestHead, type RequestHead } from '../../src/net/request-head.t
 import { decideHost } from '../../src/policy/decide-host.ts'
 import { decideRequest, type RequestPermit } from '../../src/policy/decide-request.ts'
 import { parseDomainPattern } from '../../src/policy/domain-pattern.ts'
+import { noLimits } from '../../src/policy/parse-limits.ts'
 import { type Grant, Policy, type Rule } from '../../src/policy/policy.ts'
 
 export const authority = authorityNamed('api.good.test')
@@ -39,16 +40,7 @@ export function grantWith(changes: Partial<Rule>, placeholders: ReadonlyMap<stri
     cookies: 'strip',
     ...changes,
   }
-  const limits = {
-    uploadBytes: null,
-    downloadBytes: null,
-    requestsPerMinute: null,
-    concurrentConnections: null,
-    distinctHosts: null,
-    idleTimeoutMs: null,
-    tunnelDurationMs: null,
-  }
-  const policy = new Policy({ name: 'p', version: 1, mode: 'enforce', rules: [rule], limits, label: 'p' })
+  const policy = new Policy({ name: 'p', version: 1, mode: 'enforce', rules: [rule], limits: noLimits, label: 'p' })
   return { policy, mode: 'enforce', placeholders }
 }
 

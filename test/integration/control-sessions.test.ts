@@ -294,6 +294,8 @@ describe('a store that fails', () => {
         load: async () => [],
         put: async () => Promise.reject(new Error('disk /var/secret is full')),
         remove: async () => {},
+        loadUsage: async () => ({ rows: [], exact: true }),
+        putUsage: async () => {},
         close: async () => {},
       },
     })

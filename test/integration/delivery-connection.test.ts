@@ -162,7 +162,9 @@ describe('a Unix socket', () => {
       limits,
       serve: (connection) => void accepted.push(connection),
       refuse: (connection) => connection.cut(),
-      connections: { open: 0, max: 10 },
+      connections: { open: 0, unproven: new Set<net.Socket>(), evicted: 0 },
+      unprovenMax: 100,
+      connectionsMax: 10,
     })
     const clients = [net.connect({ path }), net.connect({ path })]
     const closed = clients.map((client) => new Promise((resolve) => client.on('error', resolve).once('close', resolve)))
@@ -183,7 +185,9 @@ describe('a Unix socket', () => {
       limits,
       serve: () => undefined,
       refuse: () => undefined,
-      connections: { open: 0, max: 1 },
+      connections: { open: 0, unproven: new Set<net.Socket>(), evicted: 0 },
+      unprovenMax: 100,
+      connectionsMax: 1,
     }
     await expect(listenForProxy({ address: `unix:${file}`, ...options })).rejects.toThrow('EADDRINUSE')
     expect((await stat(file)).size).toBe(7)

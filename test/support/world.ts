@@ -19,6 +19,7 @@ import { parseCredentials } from '../../src/credentials/credential-schema.ts'
 import type { ExchangeRecord } from '../../src/exchange/record.ts'
 import { type Gateway, startGateway } from '../../src/gateway.ts'
 import type { Mode, Policy } from '../../src/policy/policy.ts'
+import type { SessionLimits } from '../../src/sessions/session-store.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { type DnsStandIn, type DnsTable, startDnsStandIn } from './dns-stand-in.ts'
 import { type RawOrigin, startRawOrigin } from './raw-origin.ts'
@@ -66,7 +67,7 @@ export type World = AsyncDisposable & {
   readonly records: readonly ExchangeRecord[]
   /** `outcome reason` to the value of the decisions counter. */
   readonly decisions: () => Promise<ReadonlyMap<string, number>>
-  readonly newSession: () => Promise<WorldSession>
+  readonly newSession: (limits?: SessionLimits) => Promise<WorldSession>
   /** Every line that the gateway logged. */
   readonly logged: readonly string[]
   /** The audit file as it is now. */
@@ -124,7 +125,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     records,
     logged,
     decisions: async () => decisionsIn((await gateway.telemetry.metricsText()).text),
-    newSession: () => newSession(gateway, policy),
+    newSession: (limits) => newSession(gateway, policy, limits ?? null),
     auditText: async () => {
       await gateway.telemetry.flush()
       return readFile(config.audit.file ?? '', 'utf8')
@@ -178,7 +179,7 @@ function configFor(
   }
 }
 
-async function newSession({ sessions }: Gateway, inline: object): Promise<WorldSession> {
+async function newSession({ sessions }: Gateway, inline: object, limits: SessionLimits | null): Promise<WorldSession> {
   const policy = sessions.policies.compileInline(inline)
   if (!isPolicy(policy)) throw new Error(JSON.stringify(policy))
   const created = await sessions.book.create({
@@ -187,6 +188,7 @@ async function newSession({ sessions }: Gateway, inline: object): Promise<WorldS
     labels: {},
     credentials: sessions.fillingFor(policy),
     refusal: 'auto',
+    limits,
     sources: null,
     idempotencyKey: null,
     owner: 'test',

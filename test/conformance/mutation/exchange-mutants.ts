@@ -30,7 +30,7 @@ export const exchangeMutants: readonly Mutant[] = [
   }),
   request({
     without: 'identity',
-    from: "if (who.kind === 'deny') return who\n  if (refusal",
+    from: "if (who.kind === 'deny') return who\n  if (!carried || !exchange.enter(who.permit)) return tooManyConnections(who.permit)\n  if (refusal",
     to: "if (who.kind === 'deny') return { kind: 'completed', status: 200 }\n  if (refusal",
     cases: 'SES-',
   }),
@@ -78,7 +78,7 @@ export const exchangeMutants: readonly Mutant[] = [
   }),
   connect({
     without: 'identity of a CONNECT',
-    from: "if (who.kind === 'deny') return who\n  if (!rooms",
+    from: "if (who.kind === 'deny') return who\n  if (!carried) return tooManyConnections(who.permit)\n  if (!rooms",
     to: "if (who.kind === 'deny') return { kind: 'completed', status: 200 }\n  if (!rooms",
     corpus: ['tunnels'],
   }),
@@ -166,8 +166,8 @@ export const exchangeMutants: readonly Mutant[] = [
   }),
   tunnel({
     without: 'the server name of tunnels',
-    from: 'const refusal = judgeServerName(first.serverName, authority) ?? judgeAgain(rooms, live, address.permit)',
-    to: 'const refusal = judgeAgain(rooms, live, address.permit)',
+    from: 'judgeServerName(first.serverName, authority) ??\n    judgeAgain(rooms, live, address.permit) ??',
+    to: 'judgeAgain(rooms, live, address.permit) ??',
     cases: 'TUN-0|TLS client',
   }),
   firstBytes({

@@ -147,7 +147,7 @@ export const h2Mutants: readonly Mutant[] = [
   }),
   door({
     without: 'the end of silence',
-    from: 'else if (this.#lanes.size === 0 && now - this.#idleSince > limits.keepAliveMs) this.#end()',
+    from: 'else if (this.#lanes.size === 0 && now - this.#idleSince > connection.patience(limits.keepAliveMs)) this.#end()',
     to: '',
     cases: 'told to go',
   }),

@@ -5,6 +5,7 @@
 
 import { awsMutants } from './aws-mutants.ts'
 import { bodyMutants } from './body-mutants.ts'
+import { budgetMutants } from './budget-mutants.ts'
 import { controlMutants } from './control-mutants.ts'
 import { credentialMutants } from './credential-mutants.ts'
 import { exchangeMutants } from './exchange-mutants.ts'
@@ -45,4 +46,5 @@ export const mutants: readonly Mutant[] = [
   ...credentialMutants,
   ...bodyMutants,
   ...awsMutants,
+  ...budgetMutants,
 ]

@@ -33,6 +33,7 @@ export function recordOf(change: Partial<ExchangeRecord> = {}): ExchangeRecord {
     credentials: [],
     redactions: 0,
     bodyPlaceholders: 0,
+    nearLimits: [],
     repeated: 1,
     ...change,
   }

@@ -171,6 +171,7 @@ describe('logs of a file', () => {
       credentials: [],
       redactions: 0,
       bodyPlaceholders: 0,
+      nearLimits: [],
       repeated: 1,
     }),
     JSON.stringify({
@@ -193,6 +194,7 @@ describe('logs of a file', () => {
       credentials: [],
       redactions: 0,
       bodyPlaceholders: 0,
+      nearLimits: [],
       repeated: 1,
     }),
     'cut off {"event":',

@@ -66,6 +66,7 @@ describe('a good policy file', () => {
       distinctHosts: 100,
       idleTimeoutMs: 600_000,
       tunnelDurationMs: 3_600_000,
+      perHost: { uploadBytes: 5 * 2 ** 20, downloadBytes: 2e8, requestsPerMinute: 60 },
     })
     expect(source?.rules.map(({ id, action, host, tls }) => [id, action, host.text, tls])).toEqual([
       ['everything#1', 'allow', 'api.known.test', 'intercept'],

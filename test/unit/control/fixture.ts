@@ -15,6 +15,7 @@ import { type Grant, Policy } from '../../../src/policy/policy.ts'
 import { createMemoryStore } from '../../../src/sessions/memory-store.ts'
 import { SessionBook } from '../../../src/sessions/session-book.ts'
 import type { SessionStore, StoredSession } from '../../../src/sessions/session-store.ts'
+import { defaultLimits } from '../sessions/limits.ts'
 
 export function tokenOf(spec: Partial<ControlTokenSpec> & { name: string }): ControlToken {
   const parsed = parseControlToken({ scopes: ['sessions'], secret: { env: 'X' }, ...spec }, secretOf(spec.name))
@@ -144,6 +145,7 @@ export async function createControlBench(
   const book = new SessionBook({
     store,
     grantFor,
+    limits: defaultLimits,
     log: (message) => logged.push(message),
     now: () => bench.now,
     random: randomBytes,
@@ -256,6 +258,7 @@ export function recordOf(changes: Partial<ExchangeRecord> = {}): ExchangeRecord 
     credentials: [],
     redactions: 0,
     bodyPlaceholders: 0,
+    nearLimits: [],
     repeated: 1,
     ...changes,
   }

@@ -56,6 +56,23 @@ describe('a refusal that is repeated', () => {
   })
 })
 
+describe('a session that is refused all the time', () => {
+  it('waits for each answer, though none is like another, until its window is over', () => {
+    for (let i = 0; i <= 1000; i++) loops.append(recordOf({ path: `/${i}` }))
+    expect(loops.delayMs(recordOf({ path: '/new' }))).toBe(250)
+    expect(loops.delayMs(recordOf({ path: '/new', session: 's-2' }))).toBe(0)
+    vi.advanceTimersByTime(80_000)
+    expect(loops.delayMs(recordOf({ path: '/new' }))).toBe(0)
+  })
+
+  it('is known by its paths however long they are', () => {
+    const path = `/${'x'.repeat(30_000)}`
+    for (let i = 0; i < 4; i++) loops.append(recordOf({ path }))
+    expect(loops.delayMs(recordOf({ path }))).toBe(250)
+    expect(loops.delayMs(recordOf({ path: `${path}y` }))).toBe(0)
+  })
+})
+
 describe('the sum of `repeated` equals what was refused', () => {
   it.each([1, 3, 4, 50, 1000])('of %i refusals, when all is closed', (count) => {
     for (let i = 0; i < count; i++) {

@@ -37,6 +37,7 @@ describe('a record', () => {
       credentials: [],
       redactions: 0,
       bodyPlaceholders: 0,
+      nearLimits: [],
       repeated: 1,
     })
   })

@@ -5,7 +5,9 @@ import type { ExchangeRecord } from '../../../src/exchange/record.ts'
 import { type Authority, parseAuthority } from '../../../src/net/authority.ts'
 import { type Mode, Policy } from '../../../src/policy/policy.ts'
 import { PolicyBook } from '../../../src/policy/policy-book.ts'
+import { Budget } from '../../../src/sessions/budget.ts'
 import type { LiveSession, Session } from '../../../src/sessions/session.ts'
+import { limitsOf } from '../sessions/limits.ts'
 
 export function authorityOf(text: string): Authority {
   const authority = parseAuthority(text)
@@ -42,6 +44,7 @@ export function liveOf(current: Session): LiveSession {
     ended: false,
     open: new Set(),
     counters: { allowed: 0, denied: 0, bytesUp: 0, bytesDown: 0, redactions: 0 },
+    budget: new Budget(current.id, limitsOf(), null),
   }
 }
 

@@ -38,4 +38,17 @@ describe('bodies that are held', () => {
     expect(await held).toBe('gone')
     expect(bodies.bytes).toBe(0)
   })
+
+  it('of one session fill a share of the room, and leave the rest to others', async () => {
+    const bodies = new HeldBodies({ bodyBytesMax: 10, allBytesMax: 80, timeoutMs: 50 })
+    const [one, other] = [{ heldBytes: 0 }, { heldBytes: 0 }]
+    expect(bodies.hold(Buffer.alloc(10), one)).toHaveLength(10)
+    expect(await bodies.hold(Readable.from([Buffer.alloc(10)]), one)).toHaveLength(10)
+    expect(bodies.hold(Buffer.alloc(1), one)).toBe('no_room')
+    expect(await bodies.hold(Readable.from([Buffer.alloc(1)]), one)).toBe('no_room')
+    expect(bodies.hold(Buffer.alloc(10), other)).toHaveLength(10)
+    bodies.release(10, one)
+    expect(bodies.hold(Buffer.alloc(5), one)).toHaveLength(5)
+    expect([one.heldBytes, other.heldBytes, bodies.bytes]).toEqual([15, 10, 25])
+  })
 })

@@ -1,23 +1,16 @@
 /** A book with a clock and a policy table in the test's hand. */
 
 import { randomBytes } from 'node:crypto'
+import { noLimits } from '../../../src/policy/parse-limits.ts'
 import { type Grant, Policy } from '../../../src/policy/policy.ts'
 import { createMemoryStore } from '../../../src/sessions/memory-store.ts'
 import { type NewSession, SessionBook } from '../../../src/sessions/session-book.ts'
 import type { Cuttable, Session } from '../../../src/sessions/session.ts'
 import type { SessionStore, StoredSession } from '../../../src/sessions/session-store.ts'
+import { defaultLimits } from './limits.ts'
 
 export function grantOf(name: string, version = 1): Grant {
-  const limits = {
-    uploadBytes: null,
-    downloadBytes: null,
-    requestsPerMinute: null,
-    concurrentConnections: null,
-    distinctHosts: null,
-    idleTimeoutMs: null,
-    tunnelDurationMs: null,
-  }
-  const policy = new Policy({ name, version, mode: 'enforce', rules: [], limits, label: name })
+  const policy = new Policy({ name, version, mode: 'enforce', rules: [], limits: noLimits, label: name })
   return { policy, mode: 'enforce', placeholders: new Map() }
 }
 
@@ -54,6 +47,7 @@ export function createBench(store: SessionStore = createMemoryStore(), sessionsM
     book: new SessionBook({
       store,
       grantFor,
+      limits: defaultLimits,
       log: (message) => logged.push(message),
       now: () => bench.now,
       random: randomBytes,

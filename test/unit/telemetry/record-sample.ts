@@ -34,6 +34,7 @@ export function recordSample(changes: Partial<ExchangeRecord> = {}): ExchangeRec
     credentials: [],
     redactions: 0,
     bodyPlaceholders: 0,
+    nearLimits: [],
     repeated: 1,
     ...changes,
   }

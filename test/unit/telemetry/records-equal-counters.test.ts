@@ -20,6 +20,9 @@ const gauges = {
   streamsOpen: none,
   enforcing: () => true,
   caNotAfterSeconds: none,
+  connectionsOpen: () => 3,
+  connectionsEvicted: () => 1,
+  nearLimits: () => new Map([['uploadBytes', 1]]),
   auditDropped: none,
   leafCache: () => ({ hits: 0, misses: 0, evictions: 0, size: 0 }),
 }

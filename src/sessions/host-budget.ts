@@ -1,0 +1,77 @@
+/**
+ * A session's budget as the exchanges with one host see it: every byte is taken from what the session has left, and from
+ * what it has left for this host.
+ *
+ * Promises: a byte is counted before it goes on, and one that would be too many is not counted and does not.
+ */
+
+import { Allowance } from './allowance.ts'
+import type { Budget } from './budget.ts'
+import { RateWindow } from './rate-window.ts'
+import type { LimitsInForce } from './session-limits.ts'
+
+export class HostBudget {
+  readonly name: string
+  readonly up: Allowance
+  readonly down: Allowance
+  readonly requests = new RateWindow()
+  /** There is a row of it. */
+  written = false
+  readonly #all: Budget
+  readonly #lasting: boolean
+
+  constructor(all: Budget, name: string, lasting: boolean) {
+    const { limits } = all
+    this.#all = all
+    this.#lasting = lasting
+    this.name = name
+    this.up = new Allowance(limits.perHost.uploadBytes, this.#outlives('uploadBytes', limits))
+    this.down = new Allowance(limits.perHost.downloadBytes, this.#outlives('downloadBytes', limits))
+  }
+
+  get upLeft(): number {
+    return Math.min(this.#all.up.left, this.up.left)
+  }
+
+  get downLeft(): number {
+    return Math.min(this.#all.down.left, this.down.left)
+  }
+
+  /** What was written ahead of its spending is not used up by half. */
+  get isKept(): boolean {
+    return this.written && !this.up.isLow && !this.down.isLow
+  }
+
+  /** False: the bytes must not go on, and nothing was counted. */
+  takeUp(bytes: number): boolean {
+    const all = this.#all.up
+    const own = this.up
+    if (all.used + bytes > all.max || own.used + bytes > own.max) return false
+    all.used += bytes
+    own.used += bytes
+    if (own.used > own.mark) this.#all.noted(own, 'perHost.uploadBytes')
+    if (all.used > all.mark) this.#all.noted(all, 'uploadBytes')
+    return true
+  }
+
+  takeDown(bytes: number): boolean {
+    const all = this.#all.down
+    const own = this.down
+    if (all.used + bytes > all.max || own.used + bytes > own.max) return false
+    all.used += bytes
+    own.used += bytes
+    if (own.used > own.mark) this.#all.noted(own, 'perHost.downloadBytes')
+    if (all.used > all.mark) this.#all.noted(all, 'downloadBytes')
+    return true
+  }
+
+  resize(limits: LimitsInForce): void {
+    this.up.resize(limits.perHost.uploadBytes, this.#outlives('uploadBytes', limits))
+    this.down.resize(limits.perHost.downloadBytes, this.#outlives('downloadBytes', limits))
+  }
+
+  /** Where a host may take all that there is, what is written of the session is enough. */
+  #outlives(name: 'downloadBytes' | 'uploadBytes', limits: LimitsInForce): boolean {
+    return this.#lasting && limits.perHost[name] < limits[name]
+  }
+}

@@ -77,6 +77,8 @@ export type ControlOptions = {
   readonly now: () => number
   readonly log: (message: string, error: unknown) => void
   readonly heartbeatMs?: number
+  /** Wrong tokens of one address in a minute, before the next are answered with 429. */
+  readonly tokenFailuresPerMinute?: number
   readonly streamsMax?: number
   readonly streamsPerTokenMax?: number
   readonly streamStalledMs?: number

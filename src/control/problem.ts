@@ -36,6 +36,7 @@ export const problems = {
   secret_invalid: { status: 422, title: 'A value given for a credential cannot be one' },
   session_conflict: { status: 409, title: 'The session cannot be made or changed this way' },
   session_not_found: { status: 404, title: 'There is no such session' },
+  too_many_failures: { status: 429, title: 'Too many control tokens from this address were wrong' },
   too_many_streams: { status: 503, title: 'As many streams are open as may be' },
   unauthenticated: { status: 401, title: 'A control token is needed' },
   unavailable: { status: 503, title: 'The store cannot be reached; nothing was changed' },

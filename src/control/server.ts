@@ -8,7 +8,8 @@
 import type { AddressInfo } from 'node:net'
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { parseHost } from '../net/host.ts'
-import { hasScope, identifyToken } from './auth.ts'
+import { FailureBuckets } from '../sessions/failure-buckets.ts'
+import { hasScope, identifyToken, valuesOf } from './auth.ts'
 import type { ControlOptions } from './control-options.ts'
 import { decideKnock, servedNames } from './door.ts'
 import { type Problem, problemOf, sendProblem } from './problem.ts'
@@ -37,6 +38,11 @@ const headBytesMax = 16 * 1024
 const headTimeoutMs = 10_000
 const requestTimeoutMs = 30_000
 const connectionsMax = 1024
+
+const tokenFailuresPerMinuteDefault = 60
+/** Until one more may fail. */
+const failureRetrySeconds = 1
+const failingPeersMax = 10_000
 
 const answerFields = {
   'cache-control': 'no-store',
@@ -110,21 +116,24 @@ function buildApp(options: ControlOptions): FastifyInstance {
 }
 
 function addGate(app: FastifyInstance, options: ControlOptions, served: ReadonlySet<string>): void {
+  const { tokenFailuresPerMinute: perMinute = tokenFailuresPerMinuteDefault } = options
+  const failures = new FailureBuckets({ now: () => performance.now(), perMinute, peersMax: failingPeersMax })
   app.decorateRequest('caller', null)
   app.addHook('onRequest', (request, reply, next) => {
     reply.headers(answerFields)
-    const problem = judgeCall(request, reply, options, served)
+    const problem = judgeCall(request, reply, { options, served, failures })
     if (problem === null) next()
     else sendProblem(reply, problem)
   })
 }
 
-function judgeCall(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  options: ControlOptions,
-  served: ReadonlySet<string>,
-): Problem | null {
+type Gate = {
+  readonly options: ControlOptions
+  readonly served: ReadonlySet<string>
+  readonly failures: FailureBuckets
+}
+
+function judgeCall(request: FastifyRequest, reply: FastifyReply, { options, served, failures }: Gate): Problem | null {
   const fields = request.raw.rawHeaders
   const localAddress = request.socket.localAddress ?? null
   const unwelcome = decideKnock(served, { method: request.method, fields, localAddress })
@@ -133,6 +142,12 @@ function judgeCall(
   if (access === 'open') return null
   const token = identifyToken(options.tokens, fields)
   if (token === null) {
+    // Who sends none has guessed nothing. A right token is taken all the same: its neighbours shut nobody out.
+    const isWrong = valuesOf(fields, 'authorization').length > 0
+    if (isWrong && !failures.spend(request.socket.remoteAddress ?? 'unix')) {
+      reply.header('retry-after', String(failureRetrySeconds))
+      return problemOf('too_many_failures', 'check the token, and send it no faster than this')
+    }
     reply.header('www-authenticate', 'Bearer realm="sallyport control"')
     return problemOf('unauthenticated', 'send Authorization: Bearer and a control token')
   }

@@ -6,6 +6,7 @@
  */
 
 import { type Deny, deny } from '../policy/decision.ts'
+import { FailureBuckets } from './failure-buckets.ts'
 import { noCredentials } from './identify.ts'
 
 export type AuthLimiterOptions = {
@@ -25,30 +26,15 @@ const tooMany: Deny = {
   retryAfterSeconds: 60,
 }
 
-type Bucket = { left: number; at: number }
-
 export function createAuthLimiter(options: AuthLimiterOptions): AuthLimiter {
   const { now, failuresPerMinute = 60, peersMax = 10_000 } = options
-  const buckets = new Map<string, Bucket>()
-
-  function spend(peer: string): boolean {
-    const at = now()
-    const known = buckets.get(peer) ?? { left: failuresPerMinute, at }
-    const refilled = known.left + (Math.max(0, at - known.at) * failuresPerMinute) / 60_000
-    const left = Math.min(failuresPerMinute, refilled)
-    // Deleted and set again: the map's order is then the order of last failure, and its first is the one to forget.
-    buckets.delete(peer)
-    buckets.set(peer, { left: left < 1 ? left : left - 1, at })
-    const [oldest] = buckets.keys()
-    if (buckets.size > peersMax && oldest !== undefined) buckets.delete(oldest)
-    return left >= 1
-  }
+  const buckets = new FailureBuckets({ now, perMinute: failuresPerMinute, peersMax })
 
   return {
     temper: (refusal, peer) => {
       if (refusal.reason !== 'session_unknown' || refusal.detail === noCredentials) return refusal
       // All of a Unix socket is one peer.
-      return spend(peer ?? 'unix') ? refusal : tooMany
+      return buckets.spend(peer ?? 'unix') ? refusal : tooMany
     },
     close: () => buckets.clear(),
   }

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { problems } from '../../src/control/problem.ts'
 import { denyReasons } from '../../src/policy/deny-reason.ts'
 import { metricsTable } from '../../src/telemetry/metrics-table.ts'
 import { root } from './source-files.ts'
@@ -42,5 +43,16 @@ describe('Metrics', () => {
   it.each(Object.entries(metricsTable))('gives %s its labels', (name, { labels }) => {
     const row = (table.get(name) ?? []).join(' ')
     for (const label of labels) expect(row).toContain(label)
+  })
+})
+
+describe('Problems of the control API', () => {
+  const table = tableUnder('Problems of the control API')
+  it('names every problem, and none that we do not have', () => {
+    expect([...table.keys()].sort()).toEqual(Object.keys(problems).sort())
+  })
+
+  it.each(Object.entries(problems))('gives %s its status and title', (code, { status, title }) => {
+    expect(table.get(code)).toEqual([String(status), title])
   })
 })

@@ -64,6 +64,18 @@ describe('a control token', () => {
     expect(answer.headers.get('www-authenticate')).toBe('Bearer realm="sallyport control"')
   })
 
+  it('that is wrong is answered with 429 after so many in a minute, and one that is right as ever', async () => {
+    const limited = await createControlBench({ tokenFailuresPerMinute: 3 })
+    const wrongly = () => limited.call('GET', '/v1/sessions', { headers: { authorization: 'Bearer wrong' } })
+    for (const status of [401, 401, 401, 429, 429]) expect((await wrongly()).status).toBe(status)
+    const refused = await wrongly()
+    expect([refused.body.code, refused.headers.get('retry-after')]).toEqual(['too_many_failures', '1'])
+    expect((await limited.call('GET', '/v1/sessions')).status).toBe(401)
+    expect((await limited.call('GET', '/v1/sessions', { as: 'viewer' })).status).toBe(200)
+    expect((await limited.call('GET', '/healthz', { headers: { authorization: 'Bearer wrong' } })).status).toBe(200)
+    await limited.close()
+  })
+
   it('is taken in any case of the scheme', async () => {
     const headers = { authorization: `bearer ${secretOf('platform')}` }
     expect((await api.call('GET', '/v1/sessions', { headers })).status).toBe(200)

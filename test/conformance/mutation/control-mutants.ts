@@ -144,6 +144,14 @@ export const controlMutants: readonly Mutant[] = [
     to: 'return null',
   }),
   narrow({ file: 'sessions/session-book.ts', without: 'streams apart', from: 'one.narrow?.(session.current)', to: '' }),
+  {
+    file: 'control/server.ts',
+    without: 'a limit of wrong tokens',
+    from: "if (isWrong && !failures.spend(request.socket.remoteAddress ?? 'unix'))",
+    to: 'if (isWrong && fields.length === 0)',
+    corpus: ['integration/control-security.test.ts'],
+    cases: 'control token',
+  },
   tenants({
     file: 'control/auth.ts',
     without: 'metrics apart',

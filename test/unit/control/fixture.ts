@@ -189,6 +189,7 @@ export async function createControlBench(
       seal: seal.seal,
     },
     defaultTtlSeconds: 3600,
+    tokenFailuresPerMinute: 10_000,
     now: () => bench.now,
     log: (message, error) => logged.push([message, error]),
     ...options,

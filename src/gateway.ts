@@ -96,7 +96,7 @@ async function build(
   await ownRequests.findVaults()
   const network = { ask: ownRequests.ask, epochMs: world.now }
   const sessions = await openSessions(config, world, network, (credentials, inUse) =>
-    loadPolicies(config, credentials, inUse),
+    loadPolicies(config, credentials, inUse, log),
   )
   undo.push(() => sessions.close())
   const { policies } = sessions

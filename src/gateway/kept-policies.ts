@@ -63,7 +63,8 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-async function replaceFile(path: string, text: string): Promise<void> {
+/** What was there, or all of the text: never a part, and on the disk when it resolves. */
+export async function replaceFile(path: string, text: string): Promise<void> {
   const beside = `${path}.new`
   await unlink(beside).catch(() => null)
   const file = await open(beside, 'wx', 0o600)

@@ -7,16 +7,23 @@ import { type Issue, issueText } from '../policy/issue.ts'
 import { PolicyBook } from '../policy/policy-book.ts'
 import type { Log } from '../telemetry/log.ts'
 import { createForgottenPolicies, createKeptPolicies } from './kept-policies.ts'
+import { createForgottenVersions, createKeptVersions } from './kept-versions.ts'
 import { PolicyShelf } from './policy-shelf.ts'
 import type { GatewaySessions } from './session-parts.ts'
 import type { GatewayTelemetry } from './telemetry-parts.ts'
 
-export type GatewayPolicies = { readonly book: PolicyBook; readonly shelf: PolicyShelf }
+export type GatewayPolicies = {
+  readonly book: PolicyBook
+  readonly shelf: PolicyShelf
+  /** Nothing of theirs is being written any more. */
+  readonly settled: () => Promise<void>
+}
 
 export async function loadPolicies(
   config: Config,
   credentials: ConstructorParameters<typeof PolicyBook>[0]['credentials'],
   inUse: () => ReadonlySet<string>,
+  log: Log,
 ): Promise<GatewayPolicies> {
   const presets = await loadPresets()
   const files =
@@ -25,11 +32,20 @@ export async function loadPolicies(
   if (presets.kind === 'issues' || files.kind === 'issues') throw startError(issues)
   const kept =
     config.sessions.store === 'memory' ? createForgottenPolicies() : createKeptPolicies(config.stateDirectory)
-  const book = new PolicyBook({ presets: presets.sources, credentials })
+  const counted =
+    config.sessions.store === 'memory' ? createForgottenVersions() : createKeptVersions(config.stateDirectory)
+  const book = new PolicyBook({ presets: presets.sources, credentials, versions: await counted.load() })
   const shelf = new PolicyShelf({ book, files: files.sources, made: await kept.load(), keep: kept.keep, inUse })
   const problems = shelf.load()
   if (problems.length > 0) throw startError(problems)
-  return { book, shelf }
+  await counted.keep(() => book.versions())
+  let last: Promise<unknown> = Promise.resolve()
+  book.onChange(() => {
+    last = counted
+      .keep(() => book.versions())
+      .catch((error: unknown) => log.error({ error }, 'versions of policies not kept'))
+  })
+  return { book, shelf, settled: async () => void (await last) }
 }
 
 /** Every error rejects the whole folder: what was in force stays in force, and says so. */

@@ -63,9 +63,12 @@ export async function openSessions(
   })
   // Policies are loaded before there are sessions, and changed when there are.
   const late: { list: SessionBook['list'] } = { list: () => [] }
-  const inUse = (): ReadonlySet<string> =>
-    new Set(late.list().flatMap(({ stored }) => ('name' in stored.policy ? [stored.policy.name] : [])))
-  const { book: policies, shelf } = await loadPolicies(credentials.hosts(), inUse)
+  const inUse = (): ReadonlySet<string> => {
+    const names = new Set<string>()
+    for (const { stored } of late.list()) if ('name' in stored.policy) names.add(stored.policy.name)
+    return names
+  }
+  const { book: policies, shelf, settled } = await loadPolicies(credentials.hosts(), inUse)
   const store = sessionStores[config.sessions.store]({
     directory: config.stateDirectory,
     key: deriveKey(stateKey, 'sessions'),
@@ -90,7 +93,10 @@ export async function openSessions(
     )
   addStatics(config, world, { book, policies, fillingFor })
   await book.load()
-  const unwatch = policies.onChange(() => book.refresh())
+  const unwatch = policies.onChange((names) => {
+    const changed = new Set(names)
+    book.refresh({ concerns: ({ stored, current }) => isMadeOf(policies, stored, current.policy, changed) })
+  })
   return {
     book,
     policies,
@@ -101,7 +107,7 @@ export async function openSessions(
     fillingFor,
     close: async () => {
       unwatch()
-      await book.close()
+      await Promise.all([book.close(), settled()])
       credentials.close()
     },
   }
@@ -119,6 +125,12 @@ function sessionDefaults(limits: Config['limits']): LimitDefaults {
     idleTimeoutMs: Math.max(limits.exchangeIdleMs, limits.tunnelIdleMs),
     tunnelDurationMs: limits.tunnelDurationMs,
   }
+}
+
+/** What extends a changed policy is changed itself, and named; of inline ones only they know. */
+function isMadeOf(book: PolicyBook, stored: StoredSession, policy: Policy, changed: ReadonlySet<string>): boolean {
+  if ('name' in stored.policy) return changed.has(stored.policy.name)
+  return book.extendsOf(policy).some((name) => changed.has(name))
 }
 
 /** Null while the policy does not resolve: the session then refuses everything. */

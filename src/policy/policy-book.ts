@@ -22,6 +22,9 @@ export type PolicyUses = {
 /** Names of policies that are new, changed or gone. */
 export type ChangeListener = (names: readonly string[]) => void
 
+/** By name: the last version that there was, and of what. */
+export type PolicyVersions = ReadonlyMap<string, { readonly version: number; readonly fingerprint: string }>
+
 type Kept = { readonly policy: Policy; readonly fingerprint: string; readonly source: PolicySource }
 
 const noPlace: PlaceOf = () => ({ file: 'inline', line: 0, column: 0 })
@@ -32,7 +35,7 @@ export class PolicyBook {
   #around: Surroundings
   #kept: ReadonlyMap<string, Kept> = new Map()
   /** Outlives the policies: a name that comes back does not count from 1 again. */
-  readonly #versions = new Map<string, number>()
+  readonly #versions: Map<string, { readonly version: number; readonly fingerprint: string }>
   readonly #joined = new WeakMap<Policy, readonly string[]>()
   readonly #listeners = new Set<ChangeListener>()
 
@@ -40,7 +43,10 @@ export class PolicyBook {
   constructor(parts: {
     readonly presets: readonly PolicySource[]
     readonly credentials: ReadonlyMap<string, CredentialHosts>
+    /** From before this process; absent: there was none. */
+    readonly versions?: PolicyVersions
   }) {
+    this.#versions = new Map(parts.versions)
     this.#presets = parts.presets
     this.#credentials = parts.credentials
     this.#around = { sources: new Map(), credentials: parts.credentials, presets: new Set() }
@@ -53,6 +59,10 @@ export class PolicyBook {
   /** By name, in order. */
   list(): Policy[] {
     return [...this.#kept.values()].map(({ policy }) => policy).sort((a, b) => (a.name < b.name ? -1 : 1))
+  }
+
+  versions(): PolicyVersions {
+    return new Map(this.#versions)
   }
 
   /** As it was written: description and tests. */
@@ -116,8 +126,17 @@ export class PolicyBook {
       if (rule.credential !== null) credentials.add(rule.credential)
       for (const block of rule.addresses ?? []) addresses.set(block.text, block)
     }
-    const joined = this.#joined.get(policy) ?? []
-    return { extends: joined, credentials: [...credentials], addresses: [...addresses.values()], mode: policy.mode }
+    return {
+      extends: this.extendsOf(policy),
+      credentials: [...credentials],
+      addresses: [...addresses.values()],
+      mode: policy.mode,
+    }
+  }
+
+  /** Names of all policies it extends, near and far. */
+  extendsOf(policy: Policy): readonly string[] {
+    return this.#joined.get(policy) ?? []
   }
 
   /** The listener is called after each change; the result takes it away again. */
@@ -137,6 +156,10 @@ export class PolicyBook {
     return { all, issues }
   }
 
+  #last(name: string): number {
+    return this.#versions.get(name)?.version ?? 0
+  }
+
   #take(around: Surroundings, expanded: ReadonlyMap<string, Expanded>): void {
     const next = new Map<string, Kept>()
     const changed: string[] = []
@@ -149,14 +172,18 @@ export class PolicyBook {
         next.set(name, { ...before, source })
         continue
       }
-      const version = (this.#versions.get(name) ?? 0) + 1
+      const isAsLast = this.#versions.get(name)?.fingerprint === fingerprint
+      const version = isAsLast ? this.#last(name) : this.#last(name) + 1
       const policy = new Policy({ ...content, version, label: name })
-      this.#versions.set(name, version)
+      this.#versions.set(name, { version, fingerprint })
       this.#joined.set(policy, content.joined)
       next.set(name, { policy, fingerprint, source })
       changed.push(name)
     }
     for (const name of this.#kept.keys()) if (!next.has(name)) changed.push(name)
+    // One that comes back is another one, though it says the same.
+    for (const name of changed)
+      if (!next.has(name)) this.#versions.set(name, { version: this.#last(name), fingerprint: '' })
     this.#around = around
     this.#kept = next
     if (changed.length > 0) for (const listener of this.#listeners) listener(changed)

@@ -2,11 +2,15 @@
 
 import type { Grant } from '../policy/policy.ts'
 import type { LimitDefaults } from './session-limits.ts'
+import type { BookedSession } from './booked-session.ts'
 import type { SessionStore, StoredSession } from './session-store.ts'
 import type { Random } from './session-token.ts'
 
 /** What a stored session may do, or null when its policy does not resolve at present. */
 export type GrantFor = (stored: StoredSession) => Grant | null
+
+/** What is absent: every session, and grants as before. */
+export type Refresh = { readonly concerns?: (session: BookedSession) => boolean; readonly grantFor?: GrantFor }
 
 export type SessionBookOptions = {
   readonly store: SessionStore

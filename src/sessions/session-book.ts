@@ -27,7 +27,7 @@ import {
 } from './new-session.ts'
 import { hashToken, mintSessionId, mintToken } from './session-token.ts'
 import type { CutReason } from './session.ts'
-import type { GrantFor, SessionBookOptions } from './session-book-options.ts'
+import type { GrantFor, Refresh, SessionBookOptions } from './session-book-options.ts'
 import type { StoredSession } from './session-store.ts'
 import { UsageLedger } from './usage-ledger.ts'
 
@@ -158,10 +158,11 @@ export class SessionBook {
     })
   }
 
-  /** After policies changed: every session anew, cutting exactly what its new snapshot does not allow. */
-  refresh(grantFor: GrantFor = this.#grantFor): void {
+  /** After policies changed: every session that is concerned anew, cutting exactly what its new snapshot does not allow. */
+  refresh({ concerns, grantFor = this.#grantFor }: Refresh = {}): void {
     this.#grantFor = grantFor
-    for (const session of this.#sessions.values()) this.#replace(session, session.stored)
+    for (const session of this.#sessions.values())
+      if (session.unresolved || concerns?.(session) !== false) this.#replace(session, session.stored)
   }
 
   /** Told by `identify` when a token proved its session. Lost in a crash, it costs a replay that could have been a 409. */

@@ -202,6 +202,21 @@ describe('another policy', () => {
     } else await until(() => one.isOver(), 'the cut', 1000)
   })
 
+  it('that an inline one extends, near or far, is in force for it at once', async () => {
+    const { shelf, book } = world.gateway.sessions
+    const put = (name: string, document: object) => shelf.put(name, document, () => true)
+    expect(await put('far', { rules: look({ methods: ['GET'] }) })).toEqual([])
+    expect(await put('near', { extends: ['far'], rules: [] })).toEqual([])
+    const made = await make([])
+    await patch(made, { policy: { inline: { extends: ['near'], rules: api({}) } } })
+    const one = await request(made, 'look.test')
+    const before = book.get(made.id)?.current
+    expect(await put('spare', { rules: api({}) })).toEqual([])
+    expect(book.get(made.id)?.current).toBe(before)
+    expect(await put('far', { rules: look({ methods: ['POST'] }) })).toEqual([])
+    await until(() => one.isOver(), 'the cut', 1000)
+  })
+
   it('ends one stream of HTTP/2, and the others of its connection go on', async () => {
     const both = look({ paths: ['/a', '/b'] })
     const made = await make(both)

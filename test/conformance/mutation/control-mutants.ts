@@ -143,6 +143,13 @@ export const controlMutants: readonly Mutant[] = [
     from: "return dialled.kind === 'deny' ? dialled : null",
     to: 'return null',
   }),
+  narrow({
+    file: 'gateway/session-parts.ts',
+    without: 'inline policies that extend',
+    from: 'return book.extendsOf(policy).some((name) => changed.has(name))',
+    to: 'return false',
+    cases: 'near or far',
+  }),
   narrow({ file: 'sessions/session-book.ts', without: 'streams apart', from: 'one.narrow?.(session.current)', to: '' }),
   {
     file: 'control/server.ts',

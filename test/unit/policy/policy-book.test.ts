@@ -92,6 +92,19 @@ describe('the book', () => {
     expect(policyOf(book.get('a')).version).toBe(2)
   })
 
+  it('counts on from the versions of before: the same for the same, the next for another', () => {
+    const before = newBook()
+    const a = (host: string) => source('a', { rules: [{ host }] })
+    before.replace([a('1.test')])
+    before.replace([a('2.test'), source('gone', {})])
+    const next = (host: string) => {
+      const book = new PolicyBook({ presets: [shipped], credentials, versions: before.versions() })
+      book.replace([a(host)])
+      return policyOf(book.get('a')).version
+    }
+    expect([next('2.test'), next('1.test'), next('3.test')]).toEqual([2, 3, 3])
+  })
+
   it('takes a set whole or not at all', () => {
     const book = newBook()
     book.replace([source('a', { rules: [{ host: '1.test' }] })])

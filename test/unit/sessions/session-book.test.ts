@@ -336,11 +336,26 @@ describe('refresh after a reload', () => {
     expect(session.unresolved).toBe(false)
   })
 
+  test('a session that is not concerned stays as it is, but for one that did not resolve', async () => {
+    const bench = createBench()
+    const { session } = await createSession(bench)
+    bench.policies.set('dev', grantOf('dev', 2))
+    bench.book.refresh({ concerns: () => false })
+    expect(session.current.policy.version).toBe(1)
+    bench.policies.delete('dev')
+    bench.book.refresh()
+    bench.policies.set('dev', grantOf('dev', 3))
+    bench.book.refresh({ concerns: () => false })
+    expect([session.unresolved, session.current.policy.version]).toEqual([false, 3])
+  })
+
   test('a compiler that throws is a policy that does not resolve', async () => {
     const bench = createBench()
     const { session } = await createSession(bench)
-    bench.book.refresh(() => {
-      throw new Error('bug')
+    bench.book.refresh({
+      grantFor: () => {
+        throw new Error('bug')
+      },
     })
     expect(session.unresolved).toBe(true)
   })

@@ -43,17 +43,36 @@ export function parseCursor(text: string): Cursor | null {
   return match === null ? null : { createdAt: Number(match[1]), id: match[2] ?? '' }
 }
 
-/** Oldest first; of one millisecond by id. */
-export function pageAfter(sessions: readonly BookedSession[], after: Cursor | null, limit: number): BookedSession[] {
-  const place = (session: BookedSession): Cursor => ({ createdAt: session.current.createdAt, id: session.id })
-  return sessions
-    .filter((session) => after === null || compare(place(session), after) > 0)
-    .toSorted((a, b) => compare(place(a), place(b)))
-    .slice(0, limit)
+/** Oldest first; of one millisecond by id. One look at each, however many there are. */
+export function pageAfter(
+  sessions: Iterable<BookedSession>,
+  isSeen: (session: BookedSession) => boolean,
+  after: Cursor | null,
+  limit: number,
+): BookedSession[] {
+  const page: BookedSession[] = []
+  for (const session of sessions) {
+    const { createdAt } = session.current
+    if (after !== null && compare(createdAt, session.id, after.createdAt, after.id) <= 0) continue
+    const place = placeIn(page, createdAt, session.id)
+    if (place === limit || !isSeen(session)) continue
+    page.splice(place, 0, session)
+    if (page.length > limit) page.pop()
+  }
+  return page
 }
 
-function compare(a: Cursor, b: Cursor): number {
-  if (a.createdAt !== b.createdAt) return a.createdAt - b.createdAt
-  if (a.id === b.id) return 0
-  return a.id < b.id ? -1 : 1
+/** Sessions come nearly in order, so the place is nearly always the last. */
+function placeIn(page: readonly BookedSession[], createdAt: number, id: string): number {
+  for (let place = page.length; place > 0; place--) {
+    const before = page[place - 1]
+    if (before === undefined || compare(createdAt, id, before.current.createdAt, before.id) > 0) return place
+  }
+  return 0
+}
+
+function compare(createdAt: number, id: string, otherCreatedAt: number, otherId: string): number {
+  if (createdAt !== otherCreatedAt) return createdAt - otherCreatedAt
+  if (id === otherId) return 0
+  return id < otherId ? -1 : 1
 }

@@ -116,9 +116,9 @@ function listSessions(options: ControlOptions, token: ControlToken, query: Sessi
     return sendProblem(reply, problemOf('invalid_request', 'the cursor is none that this API gave out'))
   }
   const limit = Number(query.limit ?? 100)
-  const visible = options.sessions.list().filter((session) => isVisible(token.labels, session.current.labels))
+  const isSeen = (session: BookedSession): boolean => isVisible(token.labels, session.current.labels)
   // One more than asked for says whether there is a next page.
-  const page = pageAfter(visible, after, limit + 1)
+  const page = pageAfter(options.sessions.list(), isSeen, after, limit + 1)
   const shown = page.slice(0, limit)
   const last = page.length > limit ? shown.at(-1) : undefined
   return {

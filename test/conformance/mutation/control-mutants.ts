@@ -59,8 +59,8 @@ export const controlMutants: readonly Mutant[] = [
   tenants({
     file: 'control/routes/sessions.ts',
     without: 'labels in lists',
-    from: 'options.sessions.list().filter((session) => isVisible(token.labels, session.current.labels))',
-    to: 'options.sessions.list()',
+    from: 'pageAfter(options.sessions.list(), isSeen, after, limit + 1)',
+    to: 'pageAfter(options.sessions.list(), (session) => isSeen(session) || true, after, limit + 1)',
   }),
   tenants({
     file: 'control/routes/sessions.ts',

@@ -155,6 +155,7 @@ function send(
       pool,
       head: exchange.held === null ? head : withLength(head, (swapped ?? exchange.held).length),
       body: rewritten === null ? opened : rewritten.body,
+      trailers: exchange,
       writer: redacting ?? exchange,
       meter: exchange,
       relayed: rooms.relayed,

@@ -5,12 +5,14 @@
  */
 
 import type { Readable } from 'node:stream'
+import { announcedOf, announcedTrailers, type RequestTrailers } from '../net/request-trailers.ts'
 import type { HeadProblem, RawHead, RequestHead } from '../net/request-head.ts'
 import type { ResponseHead } from '../net/response-head.ts'
 import { type AddressPermit, decideAddress } from '../policy/decide-address.ts'
 import { decideHost } from '../policy/decide-host.ts'
 import { decideRequest, type RequestPermit } from '../policy/decide-request.ts'
 import { type Deny, deny } from '../policy/decision.ts'
+import { isCredentialField } from '../policy/foreign-credential.ts'
 import type { Budget, Spent } from '../sessions/budget.ts'
 import type { HostBudget } from '../sessions/host-budget.ts'
 import type { LiveSession, Session } from '../sessions/session.ts'
@@ -47,7 +49,7 @@ export type Delivery = {
   readonly cut?: (why: InterruptReason | null) => Promise<void> | null
 }
 
-export class Exchange implements ActiveExchange, Meter, ResponseWriter {
+export class Exchange implements ActiveExchange, Meter, RequestTrailers, ResponseWriter {
   readonly facts: Facts
   readonly connection: Connection
   readonly incoming: Incoming
@@ -97,6 +99,15 @@ export class Exchange implements ActiveExchange, Meter, ResponseWriter {
   /** The whole body, where it was judged or signed. */
   get held(): Buffer | null {
     return this.#held
+  }
+
+  /** Of trailers: no account goes in there, whatever the rule says of the client's own. */
+  announced(): readonly string[] {
+    return announcedTrailers(this.incoming.raw.fields, isCredentialField)
+  }
+
+  received(): Readonly<Record<string, string>> {
+    return announcedOf(this.incoming.body.trailers, this.announced())
   }
 
   get left(): boolean {

@@ -7,6 +7,7 @@
  */
 
 import { Readable } from 'node:stream'
+import type { Fields } from '../net/fields.ts'
 import type { Meter } from '../upstream/meter.ts'
 
 /** The door's side of it; of a body that is not under way any more it hears nothing. */
@@ -24,6 +25,8 @@ export type BodySource = {
 export class RequestBody {
   /** All of it has come from the client. */
   complete = false
+  /** What came behind it; known when it has ended. */
+  trailers: Fields = noFields
   readonly #source: BodySource
   #stream: Readable | null = null
   /** Asked before a piece goes on; null: nobody counts. */
@@ -78,5 +81,7 @@ export class RequestBody {
     this.#stream?.destroy(error)
   }
 }
+
+const noFields: Fields = []
 
 function ignore(): void {}

@@ -67,6 +67,8 @@ export class H2Lane implements BodySource, Lane {
     stream.once('close', () => this.#closed())
     stream.on('drain', () => this.#active?.drained())
     if (stream.endAfterHeaders) stream.resume()
+    // They may be here before anybody reads what is in front of them.
+    else stream.once('trailers', (_fields, _flags, list: readonly string[]) => (this.body.trailers = list))
   }
 
   begin(active: ActiveExchange): void {

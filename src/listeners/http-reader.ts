@@ -230,6 +230,7 @@ export class HttpReader implements BodySource {
   #endBody(): void {
     const body = this.#body
     const dropped = !this.#busy
+    if (body !== null && this.#decoder !== null) body.trailers = this.#decoder.trailers
     this.#decoder = null
     this.#body = null
     body?.end()

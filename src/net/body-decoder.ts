@@ -1,16 +1,19 @@
 /**
  * A request body as a client framed it (RFC 9112 §6, §7) → its pieces. No I/O.
  *
- * Promises: what is not exactly a chunk breaks it, and nothing behind the break is read. Extensions and trailers are
- * dropped, and both are bounded together, whatever they are cut into.
+ * Promises: what is not exactly a chunk breaks it, and nothing behind the break is read. Extensions are dropped; they and
+ * trailers are bounded together, whatever they are cut into.
  */
 
-import type { BodyFraming } from './request-head.ts'
+import type { Fields } from './fields.ts'
+import { type BodyFraming, fieldCountMax } from './request-head.ts'
 
 export type BodyDecoder = {
   /** `ended` is at the end of the body; `broken` says what is wrong and takes nothing more. */
   readonly state: 'broken' | 'ended' | 'more'
   readonly problem: string | null
+  /** Known at the end of the body. */
+  readonly trailers: Fields
   /** How long the whole body is, where it is known to be within so many bytes; null: take it piece by piece. */
   readonly lengthWithin: (bytes: number) => number | null
   /** Takes what belongs to the body of `bytes`, from `at` on; returns where it stopped. Pieces share memory with `bytes`. */
@@ -29,9 +32,12 @@ export function createBodyDecoder(framing: BodyFraming): BodyDecoder | null {
   }
 }
 
+const noFields: Fields = []
+
 class LengthDecoder implements BodyDecoder {
   state: 'ended' | 'more' = 'more'
   readonly problem = null
+  readonly trailers: Fields = noFields
   #left: number
 
   constructor(length: number) {
@@ -59,12 +65,13 @@ const extraBytesMax = 65_536
 // Twelve digits are more than anyone sends, and far from where numbers lose their last digit.
 const sizeLine =
   /^([0-9A-Fa-f]{1,12})(?:;[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:=(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+|"(?:[\t !#-[\]-~]|\\[\t -~])*"))?)*$/
-const trailerLine = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t -~\x80-\xff]*$/
+const trailerLine = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t -~\x80-\xff]*)$/
 const framingName = /^(?:content-length|transfer-encoding)$/i
 
 class ChunkedDecoder implements BodyDecoder {
   state: BodyDecoder['state'] = 'more'
   problem: string | null = null
+  readonly trailers: string[] = []
   #part: 'data' | 'end-of-data' | 'size' | 'trailers' = 'size'
   /** Bytes of this chunk still to come. */
   #left = 0
@@ -132,11 +139,15 @@ class ChunkedDecoder implements BodyDecoder {
       this.state = 'ended'
       return
     }
-    const name = trailerLine.exec(line)?.[1]
+    const [, name, value = ''] = trailerLine.exec(line) ?? []
     if (name === undefined) this.#break('a trailer is not "name: value"', at)
     else if (framingName.test(name))
       this.#break('a trailer that frames', at) // RFC 9110 §6.5.1
-    else this.#count(line.length, at)
+    else {
+      this.#count(line.length, at)
+      // Beyond what a head may have nobody looks at them.
+      if (this.trailers.length < 2 * fieldCountMax) this.trailers.push(name, value)
+    }
   }
 
   #count(bytes: number, at: number): void {

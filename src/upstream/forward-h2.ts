@@ -7,13 +7,14 @@
 
 import type { ClientHttp2Stream } from 'node:http2'
 import type { Readable } from 'node:stream'
-import type { OutboundHead } from '../net/outbound-head.ts'
 import { parseInterimHead, parseResponseHead, parseTrailers } from '../net/response-head.ts'
 import { type Failure, failure, failureOf } from './failure.ts'
 import type { Forward, Forwarded, ForwardRequest } from './forward.ts'
+import { headerList, lengthOf, sortFields } from './h2-fields.ts'
 import type { H2Session } from './h2-sessions.ts'
 import { informationalMax, repeatable } from './origin-rules.ts'
 
+const none: readonly string[] = []
 /** RFC 9113 §7: what is said, by us or by them, of what is not well-formed. */
 const malformedCodes: ReadonlySet<number> = new Set([0x1, 0x3, 0x6, 0x9, 0xb])
 const refusedStream = 0x7
@@ -54,11 +55,13 @@ class H2Forwarding implements Forward {
   }
 
   send(session: H2Session): void {
-    const { head, body } = this.#request
+    const { head, body, trailers } = this.#request
+    const announced = body === null ? none : trailers.announced()
     this.#session = session
     let stream: ClientHttp2Stream
     try {
-      stream = session.open(headerList(head), body === null)
+      const waitForTrailers = announced.length > 0
+      stream = session.open(headerList(head, announced), { endStream: body === null, waitForTrailers })
     } catch (error) {
       this.#fail(failureOf(error, 'origin_closed'))
       return
@@ -68,6 +71,7 @@ class H2Forwarding implements Forward {
     this.#sentAt = performance.now()
     this.#movedAt = this.#sentAt
     stream.on('headers', (_fields, _flags, raw) => this.#onInterim(raw))
+    if (announced.length > 0) stream.once('wantTrailers', () => stream.sendTrailers(trailers.received()))
     stream.once('response', (_fields, flags, raw) => this.#onResponse(stream, flags, raw))
     stream.on('data', (piece: Buffer) => this.#onData(stream, piece))
     stream.once('trailers', (_fields, _flags, raw) => (this.#trailers = parseTrailers(raw, this.#request.cookies)))
@@ -260,35 +264,3 @@ class H2Forwarding implements Forward {
 
 /** RFC 9113 §6.2. */
 const endStream = 0x1
-
-/** RFC 9113 §8.3.1; `OutboundHead` has no field that concerns one connection. */
-function headerList({ method, host, target, fields, body }: OutboundHead): string[] {
-  const list = [':method', method, ':scheme', 'https', ':authority', host, ':path', target]
-  let grpc = false
-  for (let i = 0; i < fields.length; i += 2) {
-    const name = (fields[i] ?? '').toLowerCase()
-    const value = fields[i + 1] ?? ''
-    grpc ||= name === 'content-type' && value.startsWith('application/grpc')
-    list.push(name, value)
-  }
-  if (body.kind === 'length') list.push('content-length', String(body.length))
-  // Of ours: trailers are passed on. Without it some servers refuse gRPC.
-  if (grpc) list.push('te', 'trailers')
-  return list
-}
-
-function sortFields(raw: readonly string[]): { readonly status: number; readonly regular: readonly string[] } {
-  const regular: string[] = []
-  let status = 0
-  for (let i = 0; i < raw.length; i += 2) {
-    const name = raw[i] ?? ''
-    if (name === ':status') status = Number(raw[i + 1])
-    else if (!name.startsWith(':')) regular.push(name, raw[i + 1] ?? '')
-  }
-  return { status, regular }
-}
-
-function lengthOf(fields: readonly string[]): number | null {
-  for (let i = 0; i < fields.length; i += 2) if (fields[i] === 'content-length') return Number(fields[i + 1])
-  return null
-}

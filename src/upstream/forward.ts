@@ -9,6 +9,7 @@ import type { Duplex, Readable } from 'node:stream'
 import { type Dispatcher, errors } from 'undici'
 import type { Fields } from '../net/fields.ts'
 import type { OutboundHead } from '../net/outbound-head.ts'
+import type { RequestTrailers } from '../net/request-trailers.ts'
 import {
   type CookieRule,
   parseInterimHead,
@@ -65,6 +66,8 @@ export type ForwardRequest = {
   readonly head: OutboundHead
   /** Whole where all of it is here already; null when there is none. */
   readonly body: Buffer | Readable | null
+  /** HTTP/1.1 carries none on (RFC 9112 §7.1.2). */
+  readonly trailers: RequestTrailers
   readonly writer: ResponseWriter
   readonly cookies: CookieRule
   readonly upgrade: Upgrade | null

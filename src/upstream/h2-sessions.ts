@@ -136,8 +136,8 @@ export class H2Session {
   }
 
   /** Throws what the library says of a head that it does not send. */
-  open(list: readonly string[], endStream: boolean): http2.ClientHttp2Stream {
-    const stream = this.session.request([...list], { endStream })
+  open(list: readonly string[], options: http2.ClientSessionRequestOptions): http2.ClientHttp2Stream {
+    const stream = this.session.request([...list], options)
     this.streams++
     stream.once('close', () => {
       this.streams--

@@ -111,6 +111,75 @@ describe('each side speaks what it can', () => {
   })
 })
 
+describe('behind the body of a request', () => {
+  /** What an origin hears there, and what it was told would come. */
+  const hear = (origin: H2Origin): Promise<{ readonly announced: string; readonly trailers: object }> =>
+    new Promise((resolve) => {
+      origin.handler = (request, response) => {
+        request.resume().on('end', () => {
+          resolve({
+            announced: request.headers['trailer'] ?? '',
+            trailers: Object.fromEntries(Object.entries(request.trailers)),
+          })
+          response.end('ok')
+        })
+      }
+    })
+  const names = 'X-Sum, x-more, Authorization, X-Api_Key, Host, Content-Length, Cookie, X-Forwarded-For, Connection'
+  const sent: Record<string, string> = {
+    'x-sum': 'abc',
+    'x-more': 'd',
+    'x-not-announced': 'e',
+    authorization: 'Bearer mine',
+    x_api_key: 'mine',
+    cookie: 'a=b',
+    'x-forwarded-for': '1.1.1.1',
+  }
+
+  it('what was announced goes on in HTTP/2, and nothing that would be judged in front', async () => {
+    const heard = hear(only)
+    const client = await open(only)
+    const stream = client.session.request(
+      { ':method': 'POST', ':path': '/up', ':authority': client.authority, trailer: names },
+      { waitForTrailers: true },
+    )
+    stream.on('wantTrailers', () => stream.sendTrailers(sent))
+    stream.end('body')
+    expect(await answerOf(stream)).toMatchObject({ status: 200, code: 0 })
+    expect(await heard).toEqual({ announced: 'x-sum, x-more', trailers: { 'x-sum': 'abc', 'x-more': 'd' } })
+    await recorded(1)
+    client.close()
+  })
+
+  it('a client of HTTP/1.1 may say it too', async () => {
+    const heard = hear(only)
+    const client = await openOld(only)
+    const lines = Object.entries(sent).map(([name, value]) => `${name}: ${value}\r\n`)
+    const more = `Trailer: ${names.replace(', Content-Length', '').replace(', Host', '')}\r\nTransfer-Encoding: chunked\r\n`
+    expect(await ask(client, only, more, `4\r\nbody\r\n0\r\n${lines.join('')}X-Sum: f\r\n\r\n`)).toMatchObject({
+      status: 200,
+    })
+    expect(await heard).toEqual({ announced: 'x-sum, x-more', trailers: { 'x-sum': 'abc, f', 'x-more': 'd' } })
+    client.socket.destroy()
+  })
+
+  it('what was not announced, or did not come, is nothing', async () => {
+    const client = await open(only)
+    for (const trailer of [{}, { trailer: 'x-other' }]) {
+      const heard = hear(only)
+      const stream = client.session.request(
+        { ':method': 'POST', ':path': '/up', ':authority': client.authority, ...trailer },
+        { waitForTrailers: true },
+      )
+      stream.on('wantTrailers', () => stream.sendTrailers({ 'x-sum': 'abc' }))
+      stream.end('body')
+      expect(await answerOf(stream)).toMatchObject({ status: 200, code: 0 })
+      expect((await heard).trailers).toEqual({})
+    }
+    client.close()
+  })
+})
+
 describe('an origin of HTTP/2', () => {
   it('hears of forty requests on one connection, which is of this session alone', async () => {
     const before = only.connections

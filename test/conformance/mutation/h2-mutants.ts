@@ -22,6 +22,7 @@ const webSocket = (file: string) => of(file, ['integration/h2-websocket.test.ts'
 const origins = 'integration/h2-origins.test.ts'
 const forwardH2 = of('upstream/forward-h2.ts', [origins])
 const sessions = of('upstream/h2-sessions.ts', [origins])
+const trailers = of('net/request-trailers.ts', [origins])
 const pools = of('upstream/origin-pools.ts', [origins])
 const grpc = of('exchange/h2-answer.ts', ['integration/clients-grpc.test.ts'])
 
@@ -261,6 +262,18 @@ export const h2Mutants: readonly Mutant[] = [
     from: 'if (piece === null && !stream.closed) this.#whole = true',
     to: 'this.#whole = true',
     cases: 'without an error',
+  }),
+  trailers({
+    without: 'the ban of fields that are judged in front',
+    from: 'return token.test(name) && !isHopByHop(folded) && !notTrailing.test(folded) && !isDoomed(name)',
+    to: 'return token.test(name) && !isDoomed(name)',
+    cases: 'behind the body',
+  }),
+  trailers({
+    without: 'the ban of accounts',
+    from: '&& !isDoomed(name)',
+    to: '',
+    cases: 'behind the body',
   }),
   sessions({
     without: 'the reset of a connection that is cut',

@@ -162,8 +162,8 @@ export const httpMutants: readonly Mutant[] = [
   }),
   body({
     without: 'the bound of trailers',
-    from: 'else this.#count(line.length, at)',
-    to: '',
+    from: 'else {\n      this.#count(line.length, at)',
+    to: 'else {',
     cases: 'FRM-12z|FRM-17x',
   }),
   body({

@@ -3,9 +3,13 @@ import { expect, it } from 'vitest'
 import { pageAfter } from '../../../src/control/session-view.ts'
 import { bookSession, type BookedSession } from '../../../src/sessions/booked-session.ts'
 import { stored } from '../../conformance/stored-session.ts'
+import { defaultLimits } from '../sessions/limits.ts'
 
 const sessionOf = ([createdAt, id]: readonly [number, string]): BookedSession =>
-  bookSession({ ...stored, id, createdAt }, null, 'store')
+  bookSession({ ...stored, id, createdAt }, null, 'store', {
+    limits: defaultLimits,
+    ledger: { soon: () => undefined, now: () => undefined },
+  })
 
 it('pages show every session once, in order, whatever order they are kept in and however long a page is', () => {
   const made = fc.uniqueArray(fc.tuple(fc.integer({ min: 0, max: 5 }), fc.stringMatching(/^[0-9a-f]{1,2}$/)), {

@@ -290,3 +290,13 @@ describe('any chunks', () => {
     )
   })
 })
+
+it('what stands behind the chunks is kept, and no more of it than a head may have', () => {
+  const decoder = decoderOf({ kind: 'chunked' })
+  decoder.take(bytesOf('1\r\na\r\n0\r\nX-A: b\r\nx-c:d \r\n\r\n'), 0, () => undefined)
+  expect(decoder.trailers).toEqual(['X-A', ' b', 'x-c', 'd '])
+  const many = decoderOf({ kind: 'chunked' })
+  many.take(bytesOf(`0\r\n${'a:b\r\n'.repeat(10_000)}\r\n`), 0, () => undefined)
+  expect([many.state, many.trailers.length]).toEqual(['ended', 512])
+  expect(decoderOf({ kind: 'length', length: 1 }).trailers).toEqual([])
+})

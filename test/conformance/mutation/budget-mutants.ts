@@ -57,7 +57,6 @@ export const budgetMutants: readonly Mutant[] = [
     without: 'new limits for hosts that are known',
     from: 'for (const host of this.#hosts.values()) host.resize(limits)',
     to: '',
-    corpus: ['integration/budgets.test.ts'],
   }),
   allowance({
     without: 'writing before more is spent',

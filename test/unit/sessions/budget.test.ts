@@ -81,6 +81,8 @@ describe('bytes', () => {
     expect([host.takeUp(1), reasonOf(budget.admit('a.test', 0, 0))]).toEqual([false, 'upload_limit'])
     budget.limits = limitsOf({ uploadBytes: 70 })
     expect([host.takeUp(10), host.takeUp(1)]).toEqual([true, false])
+    budget.limits = limitsOf({ perHost: { ...limitsOf(), uploadBytes: 71 } })
+    expect([host.takeUp(1), host.takeUp(1), admitted(budget, 'b.test').takeUp(2)]).toEqual([true, false, true])
   })
 })
 
@@ -195,6 +197,16 @@ describe('a ledger', () => {
         }
       }),
     )
+  })
+
+  test('that was told of what is low is still told of 80 %, once', () => {
+    const { ledger } = createLedger()
+    const budget = budgetOf({ uploadBytes: 1e6 }, ledger)
+    const host = admitted(budget)
+    while (budget.up.used < 700_000) host.takeUp(20_000)
+    expect(budget.takeNews()).toEqual([])
+    while (host.takeUp(20_000));
+    expect(budget.takeNews()).toEqual(['uploadBytes'])
   })
 
   test('is written to rarely: what is left sixteen times over is spent in some hundred writes', () => {

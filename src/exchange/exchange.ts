@@ -6,7 +6,7 @@
 
 import type { Readable } from 'node:stream'
 import { announcedOf, announcedTrailers, type RequestTrailers } from '../net/request-trailers.ts'
-import type { HeadProblem, RawHead, RequestHead } from '../net/request-head.ts'
+import type { RequestHead } from '../net/request-head.ts'
 import type { ResponseHead } from '../net/response-head.ts'
 import { type AddressPermit, decideAddress } from '../policy/decide-address.ts'
 import { decideHost } from '../policy/decide-host.ts'
@@ -16,38 +16,22 @@ import { isCredentialField } from '../policy/foreign-credential.ts'
 import type { Budget, Spent } from '../sessions/budget.ts'
 import type { HostBudget } from '../sessions/host-budget.ts'
 import type { LiveSession, Session } from '../sessions/session.ts'
-import type { ResponseWriter } from '../upstream/forward.ts'
+import type { ResponseWriter } from '../upstream/forward-request.ts'
 import type { Meter } from '../upstream/meter.ts'
 import type { Answer, ClientEnd } from './answer.ts'
 import type { ActiveExchange, Connection, Interruption } from './connection.ts'
 import { type Decoded, decodeBody } from './decoded-body.ts'
+import type { Delivery } from './delivery.ts'
 import type { Facts } from './facts.ts'
 import type { NotHeld } from './held-bodies.ts'
+import type { Incoming } from './incoming.ts'
 import { type InterruptReason, interrupted, type Outcome } from './outcome.ts'
 import { type Reply, replyTo } from './reply.ts'
-import type { RequestBody } from './request-body.ts'
 import type { Rooms } from './rooms.ts'
 import { andThen, type Soon } from './soon.ts'
 
 /** When a line says that an exchange is under way. */
 const openRecordAfterMs = 1000
-
-/** A request as the door read it. */
-export type Incoming = {
-  readonly raw: RawHead
-  readonly head: HeadProblem | RequestHead
-  readonly body: RequestBody
-  readonly answer: Answer
-}
-
-/** What an exchange waits for: a request on its way, or what became of its connections since. */
-export type Delivery = {
-  readonly abandon: () => void
-  /** Once a sweep, with `performance.now()`. */
-  readonly check: (now: number) => void
-  /** The client's connection is about to be reset: as soon as this is kept, and no later than in a moment. Null: now. */
-  readonly cut?: (why: InterruptReason | null) => Promise<void> | null
-}
 
 export class Exchange implements ActiveExchange, Meter, RequestTrailers, ResponseWriter {
   readonly facts: Facts

@@ -11,7 +11,7 @@ import type { Secret } from '../credentials/secret.ts'
 import { fieldValues } from '../net/fields.ts'
 import type { ResponseHead } from '../net/response-head.ts'
 import { type Failure, FailureError, failure } from '../upstream/failure.ts'
-import type { ResponseWriter } from '../upstream/forward.ts'
+import type { ResponseWriter } from '../upstream/forward-request.ts'
 import { type ContentCoding, contentCodingOf, createDecoder, type Decoder, isBomb } from './content-coding.ts'
 
 /** What would be wrong of a body in which something was masked, which only shows when it is too late to say so (RFC 9530). */

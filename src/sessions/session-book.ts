@@ -32,7 +32,6 @@ import type { StoredSession } from './session-store.ts'
 import { UsageLedger } from './usage-ledger.ts'
 
 export type { Created, NewSession, Refusal, SessionChanges, StaticSession } from './new-session.ts'
-export type { GrantFor, SessionBookOptions } from './session-book-options.ts'
 
 export class SessionBook {
   readonly #options: Required<SessionBookOptions>

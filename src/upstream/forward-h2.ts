@@ -9,8 +9,8 @@ import type { ClientHttp2Stream } from 'node:http2'
 import type { Readable } from 'node:stream'
 import { parseInterimHead, parseResponseHead, parseTrailers } from '../net/response-head.ts'
 import { type Failure, failure, failureOf } from './failure.ts'
-import type { Forward, Forwarded, ForwardRequest } from './forward.ts'
-import { headerList, lengthOf, sortFields } from './h2-fields.ts'
+import type { Forward, Forwarded, ForwardRequest } from './forward-request.ts'
+import { headerList, lengthOf, reasonOf, sortFields } from './h2-fields.ts'
 import type { H2Session } from './h2-sessions.ts'
 import { informationalMax, repeatable } from './origin-rules.ts'
 
@@ -127,7 +127,7 @@ class H2Forwarding implements Forward {
     if (this.#settled) return
     this.#informational++
     const { status, regular } = sortFields(raw)
-    const head = parseInterimHead(status, '', regular, this.#request.cookies)
+    const head = parseInterimHead(status, reasonOf(status), regular, this.#request.cookies)
     if (head === null || this.#informational > informationalMax) {
       this.#malformed(head === null ? `status ${status}` : '1xx flood')
       return
@@ -140,7 +140,7 @@ class H2Forwarding implements Forward {
   #onResponse(stream: ClientHttp2Stream, flags: number, raw: readonly string[]): void {
     if (this.#settled) return
     const { status, regular } = sortFields(raw)
-    const head = parseResponseHead(status, '', regular, this.#request.cookies)
+    const head = parseResponseHead(status, reasonOf(status), regular, this.#request.cookies)
     if (head === null) {
       this.#malformed(`status ${status}`)
       return

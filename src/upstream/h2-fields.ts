@@ -4,6 +4,7 @@
  * Promises: nothing is added to what goes out but what HTTP/2 itself asks for.
  */
 
+import { STATUS_CODES } from 'node:http'
 import type { OutboundHead } from '../net/outbound-head.ts'
 
 /** RFC 9113 §8.3.1; `OutboundHead` has no field that concerns one connection. */
@@ -35,6 +36,11 @@ export function sortFields(raw: readonly string[]): { readonly status: number; r
     else if (!name.startsWith(':')) regular.push(name, raw[i + 1] ?? '')
   }
   return { status, regular }
+}
+
+/** HTTP/2 has none, and some clients of HTTP/1.1 take an answer without one for a broken one. */
+export function reasonOf(status: number): string {
+  return STATUS_CODES[status] ?? ''
 }
 
 export function lengthOf(fields: readonly string[]): number | null {

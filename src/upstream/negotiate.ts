@@ -6,7 +6,8 @@
  */
 
 import type { Failure } from './failure.ts'
-import { forward, type Forward, type ForwardRequest } from './forward.ts'
+import { forward } from './forward.ts'
+import type { Forward, ForwardRequest } from './forward-request.ts'
 import { forwardH2 } from './forward-h2.ts'
 import type { H2Session } from './h2-sessions.ts'
 import type { OriginProtocol } from './origin-tls.ts'

@@ -92,7 +92,7 @@ describe('each side speaks what it can', () => {
         await ask(client, origin, `Content-Length: ${body.length}\r\n`, body),
         await ask(client, origin, 'TE: trailers\r\nTransfer-Encoding: chunked\r\n', `aae60\r\n${body}\r\n0\r\n\r\n`),
       ]) {
-        expect(answer.status).toBe(200)
+        expect([answer.status, answer.reason]).toEqual([200, 'OK'])
         expect(Object.fromEntries(answer.fields)).toMatchObject({ 'x-version': version })
         expect(answer.body.toString() === body).toBe(true)
       }

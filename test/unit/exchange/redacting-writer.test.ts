@@ -7,7 +7,7 @@ import { isBomb } from '../../../src/exchange/content-coding.ts'
 import { RedactingWriter } from '../../../src/exchange/redacting-writer.ts'
 import type { ResponseHead } from '../../../src/net/response-head.ts'
 import { FailureError } from '../../../src/upstream/failure.ts'
-import type { ResponseWriter } from '../../../src/upstream/forward.ts'
+import type { ResponseWriter } from '../../../src/upstream/forward-request.ts'
 import { renderings } from '../credentials/masker-model.ts'
 
 const secretText = 'sk-real-0123456789'

@@ -106,7 +106,7 @@ async function build(
     draining: false,
     tunnels: { open: 0 },
     streams: { open: 0 },
-    connections: { open: 0, unproven: new Set(), evicted: 0 },
+    connections: { open: 0, unproven: new Map(), evicted: 0 },
   }
   const telemetry = createTelemetry(config, log, gaugesOf(state, sessions, ca, leaves))
   undo.push(() => telemetry.close())

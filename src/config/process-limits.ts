@@ -224,7 +224,7 @@ export const processLimits = {
     to: 'unprovenConnectionsMax',
     unit: 'count',
     default: 1_000,
-    why: 'Connections of which nobody knows yet whose they are. Past it the oldest goes: whoever means it needs milliseconds.',
+    why: 'Connections of which nobody knows yet whose they are. Past it the oldest goes, once it stood for a quarter of a second.',
   },
   uploadBytesPerSession: {
     to: 'uploadBytesPerSessionMax',

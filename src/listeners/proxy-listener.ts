@@ -13,8 +13,8 @@ import { resetSocket } from '../upstream/reset-socket.ts'
 
 export type OpenConnections = {
   open: number
-  /** Those of which nobody knows yet whose they are, the oldest first. */
-  readonly unproven: Set<net.Socket>
+  /** Those of which nobody knows yet whose they are, the oldest first, and since when they stand. */
+  readonly unproven: Map<net.Socket, number>
   /** How many of those had to go. */
   evicted: number
 }
@@ -74,7 +74,7 @@ export async function listenForProxy(options: ProxyListenerOptions): Promise<Pro
         open.delete(socket)
         connections.unproven.delete(socket)
       })
-      connections.unproven.add(socket)
+      connections.unproven.set(socket, performance.now())
       connection.onProven = () => void connections.unproven.delete(socket)
       evictOldest(connections, options.unprovenMax)
       options.serve(connection, Buffer.alloc(0))
@@ -105,13 +105,18 @@ export async function listenForProxy(options: ProxyListenerOptions): Promise<Pro
   }
 }
 
+/** Many are accepted before the first of them is read: what has just come has had no chance to say who it is. */
+const graceMs = 250
+
 /** Whoever is slow to say who it is makes room for those who are not. */
 function evictOldest(connections: OpenConnections, max: number): void {
-  const [oldest] = connections.unproven
-  if (oldest === undefined || connections.unproven.size <= max) return
-  connections.unproven.delete(oldest)
-  connections.evicted++
-  resetSocket(oldest)
+  const before = performance.now() - graceMs
+  for (const [oldest, since] of connections.unproven) {
+    if (connections.unproven.size <= max || since > before) return
+    connections.unproven.delete(oldest)
+    connections.evicted++
+    resetSocket(oldest)
+  }
 }
 
 async function listen(server: net.Server, address: string): Promise<void> {

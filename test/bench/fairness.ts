@@ -98,7 +98,10 @@ function floods(): Readonly<Record<string, Flood>> {
   }
 }
 async function honest({ port }: Proxy, count: number): Promise<{ readonly p50: number; readonly p99: number }> {
-  const socket = net.connect(port, '127.0.0.1')
+  const socket = net.connect(port, '127.0.0.1').on('error', (error) => {
+    process.exitCode = 1
+    console.error(`the honest session was cut: ${error.message}`)
+  })
   const times: number[] = []
   const text = requestOf(basic)
   for (let i = 0; i < count; i++) {

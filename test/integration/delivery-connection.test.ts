@@ -162,7 +162,7 @@ describe('a Unix socket', () => {
       limits,
       serve: (connection) => void accepted.push(connection),
       refuse: (connection) => connection.cut(),
-      connections: { open: 0, unproven: new Set<net.Socket>(), evicted: 0 },
+      connections: { open: 0, unproven: new Map<net.Socket, number>(), evicted: 0 },
       unprovenMax: 100,
       connectionsMax: 10,
     })
@@ -185,7 +185,7 @@ describe('a Unix socket', () => {
       limits,
       serve: () => undefined,
       refuse: () => undefined,
-      connections: { open: 0, unproven: new Set<net.Socket>(), evicted: 0 },
+      connections: { open: 0, unproven: new Map<net.Socket, number>(), evicted: 0 },
       unprovenMax: 100,
       connectionsMax: 1,
     }

@@ -10,7 +10,8 @@ import { watchPolicies } from './config/load-policies.ts'
 import { DenialLoops } from './exchange/denial-loops.ts'
 import type { RecordSink } from './exchange/record.ts'
 import { type GatewayControl, startControl } from './gateway/control-parts.ts'
-import { createOwnRequests } from './gateway/own-requests.ts'
+import { createOwnRequests, createResolverOf } from './gateway/own-requests.ts'
+import { joinParentProxy } from './gateway/parent-proxy.ts'
 import { loadPolicies, reloadPolicies } from './gateway/policy-parts.ts'
 import { type GatewaySessions, openSessions } from './gateway/session-parts.ts'
 import { createTelemetry, type GatewayTelemetry } from './gateway/telemetry-parts.ts'
@@ -25,6 +26,7 @@ import { createLeafCache, type LeafCache } from './tls/leaf-cache.ts'
 import { publicFilesIn } from './tls/public-files.ts'
 import { loadSigningCa, type SigningCa } from './tls/signing-ca.ts'
 import { upstreamRoots } from './tls/upstream-roots.ts'
+import { type Endpoint, OwnPlaces } from './upstream/own-endpoints.ts'
 
 export type GatewayWorld = {
   readonly log: Log
@@ -92,7 +94,11 @@ async function build(
   })
   undo.push(() => leaves.close())
 
-  const ownRequests = createOwnRequests(config)
+  const doors: Endpoint[] = []
+  const places = new OwnPlaces()
+  const resolve = createResolverOf(config)
+  const ways = await joinParentProxy(config, { world, resolve, doors, places })
+  const ownRequests = createOwnRequests(config, resolve, places, ways)
   await ownRequests.findVaults()
   const network = { ask: ownRequests.ask, epochMs: world.now }
   const sessions = await openSessions(config, world, network, (credentials, inUse) =>
@@ -118,12 +124,16 @@ async function build(
     config,
     world,
     sessions,
+    ca,
     leaves,
     loops,
     tunnels: state.tunnels,
     streams: state.streams,
     connections: state.connections,
-    own: ownRequests.vaults,
+    doors,
+    places,
+    resolve,
+    ways,
   })
   undo.push(() => walk.close())
   const control = await startControl({
@@ -132,11 +142,12 @@ async function build(
     sessions,
     telemetry,
     ca,
-    proxies: walk.proxies,
+    clientUrl: walk.clientUrl,
+    sessionDoors: walk.sessionDoors,
     ready: () => readiness(state, telemetry, ca, world),
   })
   undo.push(() => control.close())
-  walk.own.push(...control.endpoints)
+  doors.push(...control.endpoints)
 
   const reload = (): Promise<readonly Issue[]> => reloadPolicies(config, sessions, telemetry, log)
   if (config.policies !== null) {

@@ -7,6 +7,7 @@
 import { parseIp, type Ip, parseCidr } from '../net/ip.ts'
 import type { IssueList } from '../policy/issue.ts'
 import { isRecord } from '../policy/schema-issues.ts'
+import { checkListener } from './parse-listener.ts'
 
 type Written = Readonly<Record<string, unknown>>
 
@@ -28,6 +29,7 @@ export function checkListeners(config: Written, issues: IssueList): void {
     if (holder !== undefined && !address.endsWith(':0'))
       issues.add([...at, 'address'], `is the same as ${holder}`, 'give each door its own')
     taken.set(address, `listeners[${index}].address`)
+    checkListener(listener, at, issues)
     if (typeof session !== 'string') continue
     const known = statics.get(session)
     if (known === undefined)
@@ -36,18 +38,27 @@ export function checkListeners(config: Written, issues: IssueList): void {
       door?.kind === 'tcp' &&
       !isLoopback(door.ip) &&
       known['sources'] === undefined &&
+      known['certificate'] === undefined &&
       known['token'] === undefined
     )
       issues.add(
         [...at, 'session'],
         `everyone who reaches ${address} would be "${session}"`,
-        'listen on loopback or a Unix socket, or give the session "sources:" or a "token:"',
+        'listen on loopback or a Unix socket, or give the session "sources:", a "certificate:" or a "token:"',
       )
   }
 }
 
 export function checkSessions(config: Written, issues: IssueList): void {
+  const doors = of(of(config['sessions'])['doors'])
+  const { address, directory } = { address: doors['address'], directory: doors['directory'] }
+  if (typeof address === 'string' && (parseIp(address) === null || parseIp(address)?.value === 0n))
+    issues.add(['sessions', 'doors', 'address'], `${JSON.stringify(address)} is no address`, 'write 127.0.0.1')
+  // The path of a socket is cut by the kernel at 108 bytes; the session's folder and the socket come behind this.
+  if (typeof directory === 'string' && Buffer.byteLength(directory) > 80)
+    issues.add(['sessions', 'doors', 'directory'], 'is too long for sockets within it', 'write 80 bytes at most')
   const proven = new Set(listOf(config['listeners']).map((listener) => listener['session']))
+  const asksForCertificates = listOf(config['listeners']).some(({ tls }) => of(tls)['clientCa'] !== undefined)
   const ids = new Map<unknown, number>()
   for (const [index, session] of staticsOf(config).entries()) {
     const at = ['sessions', 'static', index]
@@ -66,8 +77,19 @@ export function checkSessions(config: Written, issues: IssueList): void {
           'write the prefix, as in 10.0.0.0/8',
         )
     }
-    if (!proven.has(id) && session['sources'] === undefined && session['token'] === undefined)
-      issues.add(at, 'nothing proves who it is', 'name it on a listener, or give it "sources:" or a "token:"')
+    if (session['certificate'] !== undefined && !asksForCertificates)
+      issues.add(
+        [...at, 'certificate'],
+        'no listener asks for certificates',
+        'give one of the listeners "tls: { clientCa: FILE }"',
+      )
+    const proofs = ['sources', 'certificate', 'token']
+    if (!proven.has(id) && proofs.every((proof) => session[proof] === undefined))
+      issues.add(
+        at,
+        'nothing proves who it is',
+        'name it on a listener, or give it "sources:", a "certificate:" or a "token:"',
+      )
   }
 }
 

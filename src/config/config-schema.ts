@@ -8,10 +8,13 @@
 import { type Static, Type } from 'typebox'
 import { ControlTokenSpec, LabelsSchema } from '../control/control-token.ts'
 import { type Credential, credentialsSchema } from '../credentials/credential-schema.ts'
-import type { Ip } from '../net/ip.ts'
+import type { Cidr, Ip } from '../net/ip.ts'
 import type { Mode } from '../policy/policy.ts'
 import { nameText } from '../policy/policy-schema.ts'
 import type { RefusalMode } from '../sessions/session.ts'
+import { peerNamePattern } from '../tls/peer-name.ts'
+import { type ListenerTls, ListenerTlsShape } from './parse-listener.ts'
+import { type ParentConfig, ParentShape } from './parse-parent.ts'
 import { type ProcessLimitKey, type ProcessLimits, processLimitKeys, processLimits } from './process-limits.ts'
 
 const closed = { additionalProperties: false }
@@ -26,6 +29,8 @@ const Listener = Type.Object(
   {
     address: Address,
     session: Type.Optional(Type.String({ pattern: nameText, description: 'Everyone here is this static session.' })),
+    tls: Type.Optional(ListenerTlsShape),
+    balancers: Type.Optional(Blocks),
   },
   closed,
 )
@@ -41,6 +46,9 @@ const StaticSession = Type.Object(
     ),
     refusal: Type.Optional(Type.Enum(['auto', 'connect', 'inside'])),
     sources: Type.Optional(Blocks),
+    certificate: Type.Optional(
+      Type.String({ pattern: peerNamePattern, maxLength: 2048, description: 'spiffe://… or CN=…' }),
+    ),
     token: Type.Optional(
       Type.Object({ env: Type.String({ minLength: 1, description: 'The variable that holds the token.' }) }, closed),
     ),
@@ -89,6 +97,17 @@ const sections = {
         store: Type.Optional(Type.Enum(['file', 'memory'])),
         defaultTtl: Type.Optional(Type.String({ maxLength: 32, description: '30m, 1h' })),
         secretKey: Type.Optional(SecretKey),
+        doors: Type.Optional(
+          Type.Object(
+            {
+              directory: Type.Optional(Path),
+              address: Type.Optional(
+                Type.String({ maxLength: 64, description: 'Where ports of sessions are, as 127.0.0.1.' }),
+              ),
+            },
+            closed,
+          ),
+        ),
         static: Type.Optional(Type.Array(StaticSession, { maxItems: 1000 })),
       },
       closed,
@@ -97,7 +116,7 @@ const sections = {
   upstream: Type.Optional(
     Type.Object(
       {
-        proxy: Type.Optional(Type.Null({ description: 'A parent proxy is not supported yet.' })),
+        proxy: Type.Optional(ParentShape),
         roots: Type.Optional(Type.Enum(['bundled', 'system'])),
         extraCa: Type.Optional(PathOrNull),
         dns: Type.Optional(
@@ -200,7 +219,14 @@ export function configJsonSchema(): object {
   }
 }
 
-export type ListenerConfig = { readonly address: string; readonly session: string | null }
+export type ListenerConfig = {
+  readonly address: string
+  readonly session: string | null
+  /** Null, or absent: in the clear. */
+  readonly tls?: ListenerTls | null
+  /** Whose connections begin with a header of the PROXY protocol. */
+  readonly balancers?: readonly Cidr[]
+}
 
 export type StaticSessionConfig = {
   readonly id: string
@@ -210,8 +236,13 @@ export type StaticSessionConfig = {
   readonly credentials: Readonly<Record<string, string>>
   readonly refusal: RefusalMode
   readonly sources: readonly string[] | null
+  /** Who the client's certificate must name; null, or absent: it need not show one. */
+  readonly certificate?: string | null
   readonly token: { readonly env: string } | null
 }
+
+/** Where sessions may have doors of their own; null: nowhere. */
+export type SessionDoorsConfig = { readonly directory: string | null; readonly address: string | null }
 
 /** Every value present, every path absolute. */
 export type Config = {
@@ -231,10 +262,12 @@ export type Config = {
     readonly defaultTtlMs: number
     /** Null: the state key serves. */
     readonly secretKey: { readonly env: string } | { readonly file: string } | null
+    readonly doors?: SessionDoorsConfig
     readonly static: readonly StaticSessionConfig[]
   }
   readonly credentials: readonly Credential[]
   readonly upstream: {
+    readonly proxy: ParentConfig | null
     readonly roots: 'bundled' | 'system'
     /** PEM text. */
     readonly extraCa: string | null

@@ -14,6 +14,8 @@ import { isRecord, shapeCheck } from '../policy/schema-issues.ts'
 import { type Config, ConfigShape } from './config-schema.ts'
 import { checkControl, checkListeners, checkSessions } from './check-doors.ts'
 import { parseDns } from './parse-dns.ts'
+import { listenerOf } from './parse-listener.ts'
+import { parentWarnings, parseParent } from './parse-parent.ts'
 import { parseProcessLimit, type ProcessLimits, processLimitKeys, processLimits } from './process-limits.ts'
 
 const checkShape = shapeCheck(ConfigShape)
@@ -42,6 +44,7 @@ export function parseConfig(
   const credentials = parseCredentials(effective['credentials'] ?? [], context.at)
   const limits = parseLimits(effective['limits'], issues)
   const dns = parseDns(section(section(effective, 'upstream'), 'dns'), issues)
+  const proxy = parseParent(section(effective, 'upstream')['proxy'], issues)
   const amounts = parseAmounts(effective, issues)
   checkListeners(effective, issues)
   checkSessions(effective, issues)
@@ -54,9 +57,9 @@ export function parseConfig(
     ...context,
     credentials: credentials.credentials,
     limits,
-    dns,
+    upstream: { proxy, dns },
     amounts,
-    warnings,
+    warnings: [...warnings, ...parentWarnings(proxy)],
   })
 }
 
@@ -73,7 +76,7 @@ type FilledSection<Section> = Section extends readonly unknown[] | string ? Sect
 type Parsed = Pick<ParseContext, 'resolvePath'> & {
   readonly credentials: readonly Credential[]
   readonly limits: ProcessLimits
-  readonly dns: Config['upstream']['dns']
+  readonly upstream: Pick<Config['upstream'], 'dns' | 'proxy'>
   readonly amounts: Amounts
   readonly warnings: readonly string[]
 }
@@ -87,7 +90,7 @@ function assemble(written: Filled<ConfigShape>, parsed: Parsed): ParsedConfig {
   const auditFile = audit.file === undefined && !audit.stdout ? join(stateDirectory, 'audit.jsonl') : audit.file
   return {
     config: {
-      listeners: written.listeners.map(({ address, session }) => ({ address, session: session ?? null })),
+      listeners: written.listeners.map((listener) => listenerOf(listener, resolvePath)),
       control: { address: control.address, hosts: control.hosts, tokens: tokensOf(control.tokens, resolvePath) },
       stateDirectory,
       publicDirectory: pathOrNull('publicDirectory', written.publicDirectory) ?? join(stateDirectory, 'public'),
@@ -97,10 +100,14 @@ function assemble(written: Filled<ConfigShape>, parsed: Parsed): ParsedConfig {
         store: sessions.store,
         defaultTtlMs: amounts.defaultTtlMs,
         secretKey: secretKeyOf(sessions.secretKey, resolvePath),
+        doors: {
+          directory: pathOrNull('sessions.doors.directory', sessions.doors?.directory),
+          address: sessions.doors?.address ?? null,
+        },
         static: sessions.static.map(staticOf),
       },
       credentials: parsed.credentials,
-      upstream: { roots: upstream.roots, dns: parsed.dns },
+      upstream: { roots: upstream.roots, ...parsed.upstream },
       audit: {
         file: pathOrNull('audit.file', auditFile),
         stdout: audit.stdout,
@@ -144,6 +151,7 @@ function staticOf(written: NonNullable<NonNullable<ConfigShape['sessions']>['sta
     credentials: written.credentials ?? {},
     refusal: written.refusal ?? 'auto',
     sources: written.sources ?? null,
+    certificate: written.certificate ?? null,
     token: written.token ?? null,
   }
 }

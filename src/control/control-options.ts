@@ -7,7 +7,10 @@ import type { BookedSession } from '../sessions/booked-session.ts'
 import type { SessionBook } from '../sessions/session-book.ts'
 import type { ControlToken } from './control-token.ts'
 
-type ControlSessions = Pick<SessionBook, 'create' | 'get' | 'isExpired' | 'list' | 'patch' | 'revoke' | 'rotate'>
+type ControlSessions = Pick<
+  SessionBook,
+  'create' | 'dropToken' | 'get' | 'isExpired' | 'list' | 'patch' | 'revoke' | 'rotate'
+>
 
 type ControlPolicies = Pick<PolicyBook, 'compileInline' | 'get' | 'list' | 'usesOf'>
 
@@ -48,6 +51,14 @@ export type DecisionFilter = {
 /** A record as it fell: `line` is its JSON, `place` says where a reader was. */
 export type FallenDecision = { readonly record: ExchangeRecord; readonly line: string; readonly place: string }
 
+/** Listeners of single sessions. */
+type ControlDoors = {
+  /** Where it listens, or why it does not. */
+  readonly open: (session: BookedSession, kind: 'port' | 'unix') => Promise<string | { readonly detail: string }>
+  /** False: there was none. */
+  readonly close: (id: string) => Promise<boolean>
+}
+
 export type ControlOptions = {
   readonly tokens: readonly ControlToken[]
   /** Names the API answers to, beside loopback and the configured address. */
@@ -55,6 +66,7 @@ export type ControlOptions = {
   readonly sessions: ControlSessions
   readonly policies: ControlPolicies
   readonly shelf: ControlShelf
+  readonly doors: ControlDoors
   /** Newest first. */
   readonly decisions: (filter: DecisionFilter) => readonly ExchangeRecord[]
   /** Every record from now on; what is returned ends it. */

@@ -78,6 +78,30 @@ export const calls: Readonly<Record<string, Readonly<Record<string, Call>>>> = {
       path: ['id'],
       answer: { status: 201, says: 'The new token.', body: ref('NewToken') },
     },
+    delete: {
+      id: 'dropToken',
+      summary: 'Take the token away: from then on the sources of the session alone prove it.',
+      scopes: makes,
+      path: ['id'],
+      answer: { status: 204, says: 'Whoever comes from its sources is this session.' },
+    },
+  },
+  '/v1/sessions/{id}/listener': {
+    post: {
+      id: 'openListener',
+      summary: 'A Unix socket or a port on which everyone is this session, until it ends or the gateway does.',
+      scopes: makes,
+      path: ['id'],
+      body: ref('OpenDoor'),
+      answer: { status: 201, says: 'It listens.', body: ref('OpenedDoor') },
+    },
+    delete: {
+      id: 'closeListener',
+      summary: 'Close it; what came in by it is cut.',
+      scopes: makes,
+      path: ['id'],
+      answer: { status: 204, says: 'It is closed.' },
+    },
   },
   '/v1/decisions': {
     get: {

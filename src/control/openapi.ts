@@ -79,6 +79,8 @@ const shown: Readonly<Record<string, TSchema>> = {
   Decision: DecisionView,
   Explain: withPolicy(schemas.Explain),
   NewToken: schemas.NewToken,
+  OpenDoor: schemas.OpenDoor,
+  OpenedDoor: schemas.OpenedDoor,
   PatchSession: withPolicy(schemas.PatchSession),
   OnePolicy: schemas.OnePolicyView,
   Policy: schemas.PolicyView,

@@ -65,6 +65,17 @@ export const CreateSession = Type.Object(
 )
 export type CreateSession = Static<typeof CreateSession>
 
+export const OpenDoor = Type.Object({ kind: Type.Union([Type.Literal('port'), Type.Literal('unix')]) }, closed)
+export type OpenDoor = Static<typeof OpenDoor>
+
+export const OpenedDoor = Type.Object(
+  {
+    address: Type.String({ description: '`unix:/…` or `host:port`: everyone there is this session.' }),
+    proxyUrl: Type.Union([Type.String(), Type.Null()], { description: 'Without credentials; null of a Unix socket.' }),
+  },
+  closed,
+)
+
 export const PatchSession = Type.Object(
   {
     policy: Type.Optional(PolicyChoice),
@@ -170,7 +181,7 @@ export const SessionView = Type.Object(
         bytesUp: Type.Integer(),
         bytesDown: Type.Integer(),
         redactions: Type.Integer({ description: 'Places masked in answers.' }),
-        open: Type.Integer({ description: 'Connections open now.' }),
+        open: Type.Integer({ description: 'Connections open now; a listener of its own is one of them.' }),
       },
       closed,
     ),

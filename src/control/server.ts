@@ -19,6 +19,7 @@ import { addHealthRoutes } from './routes/health.ts'
 import { addMetricsRoute } from './routes/metrics.ts'
 import { addOpenApiRoute } from './routes/openapi.ts'
 import { addPolicyRoutes } from './routes/policies.ts'
+import { addSessionDoorRoutes } from './routes/session-doors.ts'
 import { addSessionRoutes } from './routes/sessions.ts'
 import { parseStrictJson } from './strict-json.ts'
 import './caller.ts'
@@ -63,6 +64,7 @@ export async function createControlServer(options: ControlOptions): Promise<Cont
   addMetricsRoute(app, options)
   addOpenApiRoute(app)
   addSessionRoutes(app, options)
+  addSessionDoorRoutes(app, options)
   addPolicyRoutes(app, options)
   addDecisionRoutes(app, options)
   await app.ready()

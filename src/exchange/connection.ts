@@ -29,6 +29,8 @@ export type ConnectionLimits = {
 export type ConnectionStart = {
   readonly listener: string
   readonly client: string | null
+  /** Who the certificate of the client names; null: it showed none. */
+  readonly peer: string | null
   /** The session that this listener stands for; null: clients prove theirs. */
   readonly listenerSession: string | null
   /** The TCP or Unix socket: what a cut resets. */

@@ -230,6 +230,7 @@ type Delivered = Pick<Forwarded, 'answeredAt' | 'bytesDown' | 'bytesUp' | 'sentA
 
 function note(facts: Facts, pool: OriginPool, began: number, forwarded: Delivered): void {
   facts.address = pool.address
+  facts.via = pool.via
   facts.bytesUp += forwarded.bytesUp
   facts.bytesDown = forwarded.bytesDown
   facts.connectMs = forwarded.sentAt === null ? null : forwarded.sentAt - began

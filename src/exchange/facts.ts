@@ -34,6 +34,8 @@ export class Facts {
   /** In audit mode: the refusal that was let through. */
   wouldDeny: Deny | null = null
   address: string | null = null
+  /** What the parent proxy was asked for, where one lies between. */
+  via: string | null = null
   bytesUp = 0
   bytesDown = 0
   decidedAt: number | null = null
@@ -78,7 +80,7 @@ export class Facts {
   finalRecord(outcome: Outcome, status: number | null, now: number): ExchangeRecord {
     const { said, reason, detail } = wordsOf(outcome, this.wouldDeny)
     this.nearsLimits()
-    const record = this.#record('final', said, reason, detail, status, now)
+    const record = this.#record('final', said, reason, detail ?? this.via, status, now)
     // A refusal names the rule that refused, or came nearest.
     return outcome.kind === 'deny' && outcome.rule !== null ? { ...record, rule: outcome.rule } : record
   }

@@ -148,12 +148,12 @@ const proxyCredentials = new FieldMemo((fields) => fieldValues(fields, 'proxy-au
 
 /** Inside a tunnel the session is the one that opened it; a token sent in there selects nothing. */
 export function identify(rooms: Rooms, connection: Connection, fields: readonly string[]): Decision<LiveSession> {
-  const { bound, client, listenerSession } = connection.start
+  const { bound, client, listenerSession, peer } = connection.start
   if (bound === null) {
     const authorization = proxyCredentials.of(fields)
     const known = connection.proven(authorization, rooms.now())
     if (known !== null) return allow(known)
-    const who = rooms.identify({ authorization, listenerSession, source: client })
+    const who = rooms.identify({ authorization, listenerSession, peer, source: client })
     if (who.kind === 'allow') connection.prove(authorization, who.permit)
     return who
   }

@@ -47,7 +47,7 @@ export function openPlain(
       socket.destroy()
       return told(refusal ?? { kind: 'abandoned', detail: 'the client left before its first byte' })
     case 'opaque':
-      resetSocket(socket)
+      resetSocket(connect.connection.start.raw)
       return told(refusal ?? deny('opaque_tunnel', first.detail))
     case 'http':
       serveInside(
@@ -81,7 +81,7 @@ async function openTls(
   if (opened.kind !== 'open') {
     const rejected = opened.kind === 'failed' && opened.clientRejected
     if (rejected) rooms.trust.learn(live.id, connect.userAgent, 'rejects')
-    resetSocket(connect.socket)
+    resetSocket(connect.connection.start.raw)
     const detail = opened.kind === 'failed' ? opened.detail : 'too many certificates for refused names'
     return told(mismatch ?? { kind: 'abandoned', detail: `TLS with the client: ${detail}` })
   }
@@ -125,6 +125,7 @@ function serveInside(rooms: Rooms, connect: Connect, live: LiveSession, inside: 
   const connection = new Connection({
     listener,
     client,
+    peer: null,
     listenerSession: null,
     raw,
     stream: inside.stream,

@@ -46,6 +46,7 @@ export async function openTunnel(
   if (dialled.kind === 'failed') return dialled
   facts.connectMs = performance.now() - began
   facts.address = dialled.address
+  facts.via = dialled.via
   const discard = (): void => void dialled.socket.on('error', ignore).destroy()
   if (live.ended || socket.destroyed) {
     discard()
@@ -68,7 +69,7 @@ export async function openTunnel(
     spendOn(budget, first.bytes)
   if (refusal !== null || dialled.socket.destroyed) {
     discard()
-    resetSocket(socket)
+    resetSocket(connect.connection.start.raw)
     const outcome = refusal ?? {
       kind: 'failed' as const,
       code: 'origin_closed' as const,
@@ -106,7 +107,8 @@ async function relay(rooms: Rooms, connect: Connect, held: Held, dialled: Dialle
   facts.kind = 'tunnel'
   rooms.tunnels.open++
   const hold = new TunnelHold(rooms, connect, held)
-  const tunnel = joinTunnel(socket, dialled.socket, first, rooms.relayed, hold)
+  const raw = { client: connect.connection.start.raw, origin: dialled.raw }
+  const tunnel = joinTunnel(socket, dialled.socket, first, rooms.relayed, hold, raw)
   hold.tunnel = tunnel
   held.live.open.add(hold)
   rooms.deadlines.add(hold)

@@ -203,6 +203,12 @@ function proxyStatusOf(code: keyof typeof failures): string {
       return 'http_response_timeout'
     case 'origin_unsearchable':
       return 'http_response_content_coding'
+    case 'parent_failed':
+      return 'destination_unavailable'
+    case 'parent_refused':
+      return 'connection_refused'
+    case 'parent_timeout':
+      return 'connection_timeout'
     case 'tls_failed':
       return 'tls_protocol_error'
     case 'tls_untrusted':

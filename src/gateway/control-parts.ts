@@ -12,6 +12,8 @@ import { publicFilesIn } from '../tls/public-files.ts'
 import type { SigningCa } from '../tls/signing-ca.ts'
 import type { Endpoint } from '../upstream/own-endpoints.ts'
 import { loadAdminToken } from './admin-token.ts'
+import type { ClientUrl } from './proxy-doors.ts'
+import type { SessionDoors } from './session-doors.ts'
 import type { GatewaySessions } from './session-parts.ts'
 import type { GatewayTelemetry } from './telemetry-parts.ts'
 
@@ -31,14 +33,16 @@ export type ControlParts = {
   readonly sessions: GatewaySessions
   readonly telemetry: GatewayTelemetry
   readonly ca: SigningCa
-  readonly proxies: readonly string[]
+  readonly clientUrl: ClientUrl
+  readonly sessionDoors: SessionDoors
   readonly ready: () => { readonly ready: boolean; readonly problems: readonly string[] }
 }
 
 export async function startControl(parts: ControlParts): Promise<GatewayControl> {
   const { config, world, sessions, telemetry, ca } = parts
   const { tokens, adminTokenPath } = await loadTokens(config, world)
-  const proxyUrlFor = (id: string, token: string): string => `http://${id}:${token}@${clientAddress(parts.proxies)}`
+  const { scheme, authority } = parts.clientUrl
+  const proxyUrlFor = (id: string, token: string): string => `${scheme}://${id}:${token}@${authority}`
   const environmentFor = (session: BookedSession, token: string): Record<string, string> =>
     sandboxEnvironment({
       proxyUrl: proxyUrlFor(session.id, token),
@@ -54,6 +58,7 @@ export async function startControl(parts: ControlParts): Promise<GatewayControl>
     sessions: sessions.book,
     policies: sessions.policies,
     shelf: sessions.shelf,
+    doors: parts.sessionDoors,
     decisions: telemetry.recent.list,
     subscribe: telemetry.recent.subscribe,
     decisionsAfter: telemetry.recent.after,
@@ -114,12 +119,6 @@ async function readSecretFile(file: string): Promise<string | undefined> {
   } catch {
     return undefined
   }
-}
-
-/** What a sandbox connects to: the first TCP listener; a wildcard is reached by loopback from this machine. */
-function clientAddress(proxies: readonly string[]): string {
-  const tcp = proxies.find((address) => !address.startsWith('unix:')) ?? '127.0.0.1:3128'
-  return tcp.replace(/^0\.0\.0\.0:/, '127.0.0.1:').replace(/^\[::\]:/, '[::1]:')
 }
 
 function controlAddress(address: string): { host: string; port: number } | { path: string } {

@@ -14,39 +14,40 @@ import { decideHost } from '../policy/decide-host.ts'
 import { noLimits } from '../policy/parse-limits.ts'
 import { Policy } from '../policy/policy.ts'
 import { upstreamRoots } from '../tls/upstream-roots.ts'
-import { createDial } from '../upstream/dial.ts'
+import { createDial, type Dial, type WaysOf } from '../upstream/dial.ts'
 import { failures } from '../upstream/failure.ts'
 import { createHostsFile } from '../upstream/hosts-file.ts'
 import { createUpstreamContext, OriginPool, type PoolOptions } from '../upstream/origin-pools.ts'
-import type { Endpoint } from '../upstream/own-endpoints.ts'
+import type { OwnPlaces } from '../upstream/own-endpoints.ts'
 import { requestOnce } from '../upstream/own-request.ts'
 import { createResolve, type Resolve } from '../upstream/resolve.ts'
 
 const timeoutMs = 10_000
 const answerBytesMax = 256 * 1024
-/** Of one vault; behind a name that changes all the time are no more than these at once. */
-const vaultAddressesMax = 64
 
 export type OwnRequests = {
   readonly ask: AskOwn
-  /** Names and addresses of the vaults, which grow as they are resolved: no sandbox may reach them. */
-  readonly vaults: Endpoint[]
   /** Asks where the vaults are, so that it is known before the first sandbox comes. */
   readonly findVaults: () => Promise<void>
 }
 
-export function createOwnRequests(config: Config): OwnRequests {
-  const resolve = createResolverOf(config)
+/** Vaults are added to `places`, which no sandbox may reach. */
+export function createOwnRequests(
+  config: Config,
+  resolve: Resolve,
+  places: OwnPlaces,
+  ways: WaysOf | null,
+): OwnRequests {
   const vaultPlaces = config.credentials.flatMap(({ secret }) => secret.vault ?? [])
-  const vaults = createVaultList(vaultPlaces)
-  const options = poolOptions(config)
+  for (const { authority } of vaultPlaces) places.add(authority)
+  const options = poolOptions(config, ways)
   // Parsed when the first of them is sent: most gateways send none.
   let context: ReturnType<typeof createUpstreamContext> | null = null
 
   async function permitFor(place: HttpsPlace): Promise<{ permit: AddressPermit; key: string } | string> {
     const answer = await resolve(place.authority.host)
     if (answer.kind === 'failed') return failures[answer.code].says
-    vaults.note(place, answer.addresses)
+    places.note(place.authority, answer.addresses)
     const host = decideHost(grantFor(place), place.authority)
     if (host.kind === 'deny') return host.reason
     const address = decideAddress(host.permit, answer.addresses, () => false)
@@ -74,31 +75,14 @@ export function createOwnRequests(config: Config): OwnRequests {
 
   return {
     ask,
-    vaults: vaults.endpoints,
     findVaults: async () => {
       const find = async (place: HttpsPlace): Promise<void> => {
         const answer = await resolve(place.authority.host)
-        if (answer.kind === 'resolved') vaults.note(place, answer.addresses)
+        if (answer.kind === 'resolved') places.note(place.authority, answer.addresses)
       }
       await Promise.all(vaultPlaces.map(find))
     },
   }
-}
-
-function createVaultList(places: readonly HttpsPlace[]) {
-  const endpoints: Endpoint[] = places.map(({ authority: { host, port } }) => ({ address: host.name, port }))
-  const most = places.length * (vaultAddressesMax + 1)
-  const note = ({ authority }: HttpsPlace, addresses: readonly { readonly text: string }[]): void => {
-    const { port } = authority
-    if (!places.some((one) => one.authority.text === authority.text)) return
-    for (const { text } of addresses) {
-      if (endpoints.some((one) => one.address === text && one.port === port)) continue
-      endpoints.push({ address: text, port })
-      // The names stay, the oldest address goes.
-      if (endpoints.length > most) endpoints.splice(places.length, 1)
-    }
-  }
-  return { endpoints, note }
 }
 
 export function createResolverOf({ upstream, limits }: Config): Resolve {
@@ -111,9 +95,9 @@ export function createResolverOf({ upstream, limits }: Config): Resolve {
   })
 }
 
-function poolOptions({ limits, upstream }: Config): PoolOptions {
+function poolOptions({ limits, upstream }: Config, ways: WaysOf | null): PoolOptions {
   return {
-    dial: createDial({ timeoutMs: limits.connectTimeoutMs, attemptMs: limits.connectAttemptMs }),
+    dial: createDialOf(limits, ways),
     roots: upstreamRoots(upstream.roots, upstream.extraCa),
     handshakeTimeoutMs: limits.handshakeTimeoutMs,
     keepAliveMs: limits.originKeepAliveMs,
@@ -125,8 +109,17 @@ function poolOptions({ limits, upstream }: Config): PoolOptions {
   }
 }
 
+/** `ways`: where a parent proxy leads out; null: from here. */
+export function createDialOf({ connectTimeoutMs, connectAttemptMs }: Config['limits'], ways: WaysOf | null): Dial {
+  return createDial({
+    timeoutMs: connectTimeoutMs,
+    attemptMs: connectAttemptMs,
+    ...(ways === null ? {} : { ways }),
+  })
+}
+
 /** One rule for one place, so that it is judged by what judges everybody. */
-function grantFor({ authority: { host, port }, addresses }: HttpsPlace) {
+export function grantFor({ authority: { host, port }, addresses }: Pick<HttpsPlace, 'addresses' | 'authority'>) {
   const policy = new Policy({
     name: 'own-requests',
     label: 'own-requests',

@@ -186,6 +186,7 @@ function addStatics(
       credentials: { ...sessions.fillingFor(policy), ...written.credentials },
       refusal: written.refusal,
       sources: written.sources,
+      certificate: written.certificate ?? null,
       token: written.token === null ? null : readToken(written.token, world),
     }
     const added = sessions.book.addStatic(spec)

@@ -1,7 +1,7 @@
 /** The rooms of the walk, furnished, and the doors that lead into it. */
 
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Config } from '../config/config-schema.ts'
+import type { Config, ListenerConfig } from '../config/config-schema.ts'
 import { createAsksForToken, createEquip } from '../credentials/equip.ts'
 import { createClientTrust } from '../exchange/client-trust.ts'
 import type { Connection } from '../exchange/connection.ts'
@@ -19,19 +19,24 @@ import { createAuthLimiter } from '../sessions/auth-limiter.ts'
 import { identify } from '../sessions/identify.ts'
 import { createIntercept } from '../tls/intercept.ts'
 import type { LeafCache } from '../tls/leaf-cache.ts'
+import type { SigningCa } from '../tls/signing-ca.ts'
 import { upstreamRoots } from '../tls/upstream-roots.ts'
-import { createDial, type Dial } from '../upstream/dial.ts'
-import { createOwnEndpoints, type Endpoint } from '../upstream/own-endpoints.ts'
+import type { Dial, WaysOf } from '../upstream/dial.ts'
+import { createOwnEndpoints, type Endpoint, type OwnPlaces } from '../upstream/own-endpoints.ts'
+import type { Resolve } from '../upstream/resolve.ts'
 import { createYoungGarbage } from '../upstream/young-garbage.ts'
-import { createResolverOf } from './own-requests.ts'
+import { createDialOf } from './own-requests.ts'
+import { SessionDoors } from './session-doors.ts'
 import type { GatewaySessions } from './session-parts.ts'
+import { type ClientUrl, clientUrlOf, createTlsDoor } from './proxy-doors.ts'
 import { createPoolsBySession, type PoolsBySession } from './session-pools.ts'
 
 export type GatewayWalk = {
   /** Where it listens, as bound. */
   readonly proxies: readonly string[]
-  /** Endpoints of our own that no sandbox may reach; others add theirs. */
-  readonly own: Endpoint[]
+  /** What clients are told of it. */
+  readonly clientUrl: ClientUrl
+  readonly sessionDoors: SessionDoors
   readonly close: () => Promise<void>
 }
 
@@ -39,13 +44,19 @@ export type WalkParts = {
   readonly config: Config
   readonly world: GatewayWorld
   readonly sessions: GatewaySessions
+  readonly ca: Pick<SigningCa, 'mint'>
   readonly leaves: LeafCache
   readonly loops: DenialLoops
   readonly tunnels: { open: number }
   readonly streams: { open: number }
   readonly connections: OpenConnections
-  /** Endpoints that no sandbox may reach, to which the listeners are added. */
-  readonly own: Endpoint[]
+  /** Doors of our own, to which the listeners are added: no sandbox may reach them. */
+  readonly doors: Endpoint[]
+  /** Nor these. */
+  readonly places: OwnPlaces
+  readonly resolve: Resolve
+  /** Through the parent proxy; null: there is none. */
+  readonly ways: WaysOf | null
 }
 
 const sweepMs = 500
@@ -56,7 +67,8 @@ const lastWordMsMax = 250
 const settleMsMax = 2000
 
 export async function startWalk(parts: WalkParts): Promise<GatewayWalk> {
-  const { config, world, own, connections } = parts
+  const { config, world, doors, connections } = parts
+  const { limits } = config
   const deadlines = new Deadlines(sweepMs)
   const limiter = createAuthLimiter({ now: () => performance.now() })
   // The door serves what the rooms open, and the rooms open what the door accepts.
@@ -64,13 +76,13 @@ export async function startWalk(parts: WalkParts): Promise<GatewayWalk> {
     serve: (connection) => connection.cut(),
     serveH2: (connection) => connection.cut(),
   }
-  const dial = createDial({ timeoutMs: config.limits.connectTimeoutMs, attemptMs: config.limits.connectAttemptMs })
+  const dial = createDialOf(limits, parts.ways)
   const pools = createPools(config, dial)
   const serve: Rooms['serve'] = (connection, early) => late.serve(connection, early)
   const serveH2: Rooms['serveH2'] = (connection) => late.serveH2(connection)
-  const rooms = furnish(parts, { deadlines, dial, limiter, own, poolsOf: pools.poolsOf, serve, serveH2 })
-  const door = createHttpDoor(rooms, { headBytesMax: config.limits.headBytesMax })
-  const h2Door = createH2Door(rooms, { headBytesMax: config.limits.headBytesMax })
+  const rooms = furnish(parts, { deadlines, dial, limiter, poolsOf: pools.poolsOf, serve, serveH2 })
+  const door = createHttpDoor(rooms, { headBytesMax: limits.headBytesMax })
+  const h2Door = createH2Door(rooms, { headBytesMax: limits.headBytesMax })
   late.serve = (connection, early) => door.serve(connection, early)
   late.serveH2 = (connection) => h2Door.serve(connection)
 
@@ -89,28 +101,43 @@ export async function startWalk(parts: WalkParts): Promise<GatewayWalk> {
     deadlines.close()
     limiter.close()
   }
+  const refuse = (connection: Connection): void => door.refuse(connection)
+  const listen = ({ address, session, tls = null, balancers = [] }: ListenerConfig): Promise<ProxyListener> => {
+    const log = (message: string): void => world.log.debug({ listener: address }, message)
+    const { handshakeTimeoutMs } = limits
+    return listenForProxy({
+      address,
+      session,
+      balancers,
+      tls: tls === null ? null : createTlsDoor(tls, { ca: parts.ca, handshakeTimeoutMs, log }),
+      log,
+      limits: rooms.limits,
+      serve,
+      refuse,
+      connections,
+      connectionsMax: limits.connectionsMax,
+      unprovenMax: limits.unprovenConnectionsMax,
+    })
+  }
   try {
-    for (const { address, session } of config.listeners) {
-      const refuse = (connection: Connection): void => door.refuse(connection)
-      const listener = await listenForProxy({
-        address,
-        session,
-        limits: rooms.limits,
-        serve,
-        refuse,
-        connections,
-        connectionsMax: config.limits.connectionsMax,
-        unprovenMax: config.limits.unprovenConnectionsMax,
-      })
+    for (const one of config.listeners) {
+      const listener = await listen(one)
       listeners.push(listener)
-      if (typeof listener.bound === 'object') own.push(listener.bound)
+      if (typeof listener.bound === 'object') doors.push(listener.bound)
     }
   } catch (error) {
     await close()
     throw error
   }
   world.log.info({ proxies: listeners.map(({ address }) => address) }, 'proxy listening')
-  return { proxies: listeners.map(({ address }) => address), own, close }
+  const proxies = listeners.map(({ address }) => address)
+  const sessionDoors = new SessionDoors({
+    config: config.sessions.doors ?? { directory: null, address: null },
+    listen: (address, session) => listen({ address, session }),
+    doors,
+    log: (message) => world.log.warn({}, message),
+  })
+  return { proxies, clientUrl: clientUrlOf(config.listeners, proxies), sessionDoors, close }
 }
 
 function createPools({ limits, upstream }: Config, dial: Dial): PoolsBySession {
@@ -130,10 +157,10 @@ function createPools({ limits, upstream }: Config, dial: Dial): PoolsBySession {
 
 type Furniture = Pick<Rooms, 'deadlines' | 'dial' | 'poolsOf' | 'serve' | 'serveH2'> & {
   readonly limiter: ReturnType<typeof createAuthLimiter>
-  readonly own: readonly Endpoint[]
 }
 
-function furnish({ config, world, sessions, leaves, loops, tunnels, streams }: WalkParts, furniture: Furniture): Rooms {
+function furnish(parts: WalkParts, furniture: Furniture): Rooms {
+  const { config, world, sessions, leaves, loops, tunnels, streams, doors, places, resolve } = parts
   const { limits } = config
   let decisions = 0
   // Ids of one run begin alike; the start keeps those of two runs apart.
@@ -158,8 +185,11 @@ function furnish({ config, world, sessions, leaves, loops, tunnels, streams }: W
     asksForToken: createAsksForToken(sessions.credentials),
     cookies: sessions.cookies,
     credentialRefused: (name, { current }) => sessions.credentials.refused(name, current.secrets),
-    resolve: createResolverOf(config),
-    isOwn: createOwnEndpoints(() => furniture.own),
+    resolve,
+    isOwn: createOwnEndpoints(
+      () => doors,
+      () => places.endpoints,
+    ),
     endSession: ({ id }, why) => {
       world.log.warn({ session: id, why }, 'session ended')
       sessions.book

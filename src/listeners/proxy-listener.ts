@@ -9,7 +9,9 @@
 import { chmod, lstat, unlink } from 'node:fs/promises'
 import net from 'node:net'
 import { Connection, type ConnectionLimits } from '../exchange/connection.ts'
+import { type Cidr, contains, parseIp, unmapIpv4 } from '../net/ip.ts'
 import { resetSocket } from '../upstream/reset-socket.ts'
+import { readBalancerHeader } from './balancer-header.ts'
 
 export type OpenConnections = {
   open: number
@@ -32,7 +34,17 @@ export type ProxyListenerOptions = {
   readonly connections: OpenConnections
   readonly connectionsMax: number
   readonly unprovenMax: number
+  /** Whose connections begin with a header of the PROXY protocol, and nobody else's. */
+  readonly balancers?: readonly Cidr[]
+  /** Null, or absent: what is spoken is spoken in the clear. */
+  readonly tls?: TlsDoor | null
+  readonly log?: (message: string) => void
 }
+
+/** TLS that is asked of whoever comes; `onOpen` is handed each that spoke it. */
+export type TlsDoor = (
+  onOpen: (raw: net.Socket, stream: net.Socket, peer: string | null) => void,
+) => Promise<{ readonly accept: (raw: net.Socket) => void; readonly close: () => void }>
 
 export type ProxyListener = {
   /** As bound: with the port that was chosen where 0 was asked. */
@@ -46,25 +58,41 @@ export type ProxyListener = {
 
 export async function listenForProxy(options: ProxyListenerOptions): Promise<ProxyListener> {
   const open = new Set<net.Socket>()
-  const { connections } = options
+  const { connections, balancers = [], log = ignore } = options
+  /** Where a balancer says it is somebody else. */
+  const clients = new WeakMap<net.Socket, string | null>()
+  const connectionOf = (raw: net.Socket, stream: net.Socket, peer: string | null): Connection => {
+    const said = clients.get(raw)
+    const connection = new Connection({
+      listener: options.address,
+      client: said === undefined ? (raw.remoteAddress ?? null) : said,
+      peer,
+      listenerSession: options.session,
+      raw,
+      stream,
+      place: { kind: 'proxy' },
+      bound: null,
+      refusal: null,
+      userAgent: null,
+      limits: options.limits,
+    })
+    connection.onProven = () => void connections.unproven.delete(raw)
+    return connection
+  }
+  const door = await options.tls?.((raw, stream, peer) => options.serve(connectionOf(raw, stream, peer), noBytes))
+  const enter = (socket: net.Socket): void => {
+    if (door !== undefined) door.accept(socket)
+    else options.serve(connectionOf(socket, socket, null), noBytes)
+  }
   const server = net.createServer(
     { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 },
     (socket) => {
       socket.on('error', ignore)
-      const connection = new Connection({
-        listener: options.address,
-        client: socket.remoteAddress ?? null,
-        listenerSession: options.session,
-        raw: socket,
-        stream: socket,
-        place: { kind: 'proxy' },
-        bound: null,
-        refusal: null,
-        userAgent: null,
-        limits: options.limits,
-      })
+      const behind = balancers.length > 0 && isBalancer(balancers, socket.remoteAddress)
       if (connections.open >= options.connectionsMax) {
-        options.refuse(connection)
+        // Whoever speaks TLS could not read it.
+        if (door === undefined && !behind) options.refuse(connectionOf(socket, socket, null))
+        else resetSocket(socket)
         return
       }
       connections.open++
@@ -75,9 +103,19 @@ export async function listenForProxy(options: ProxyListenerOptions): Promise<Pro
         connections.unproven.delete(socket)
       })
       connections.unproven.set(socket, performance.now())
-      connection.onProven = () => void connections.unproven.delete(socket)
       evictOldest(connections, options.unprovenMax)
-      options.serve(connection, Buffer.alloc(0))
+      if (!behind) {
+        enter(socket)
+        return
+      }
+      const then = ({ own, client }: { readonly own: boolean; readonly client: string | null }): void => {
+        if (!own) clients.set(socket, client)
+        enter(socket)
+      }
+      readBalancerHeader(socket, options.limits.headMs, then, (detail) => {
+        log(`balancer ${socket.remoteAddress}: ${detail}`)
+        resetSocket(socket)
+      })
     },
   )
   try {
@@ -99,6 +137,7 @@ export async function listenForProxy(options: ProxyListenerOptions): Promise<Pro
     stop: () => void server.close(),
     close: () =>
       new Promise((resolve) => {
+        door?.close()
         server.close(() => resolve())
         for (const socket of open) resetSocket(socket)
       }),
@@ -152,5 +191,13 @@ async function unlinkStale(path: string): Promise<void> {
   // A file that is no socket refuses a connection in the same words.
   if (!inUse && (await lstat(path)).isSocket()) await unlink(path)
 }
+
+function isBalancer(balancers: readonly Cidr[], address: string | undefined): boolean {
+  const ip = parseIp(address ?? '')
+  const inner = ip === null ? null : (unmapIpv4(ip) ?? ip)
+  return inner !== null && balancers.some((block) => contains(block, inner))
+}
+
+const noBytes = Buffer.alloc(0)
 
 function ignore(): void {}

@@ -17,9 +17,12 @@ class AddressPermit {
   readonly #minted = true
   readonly authority: Authority
   readonly addresses: readonly Ip[]
-  constructor(authority: Authority, addresses: readonly Ip[]) {
+  /** A rule lists what they must be: it is these, and no others that somebody else finds for the name. */
+  readonly pinned: boolean
+  constructor(authority: Authority, addresses: readonly Ip[], pinned: boolean) {
     this.authority = authority
     this.addresses = addresses
+    this.pinned = pinned
     void this.#minted
   }
 }
@@ -53,7 +56,7 @@ export function decideAddress(
       return deny('address_not_allowed', said())
     }
   }
-  return allow(new AddressPermit(authority, answers))
+  return allow(new AddressPermit(authority, answers, pins.length > 0))
 }
 
 /** Lists and addresses are frozen values that live as long as their policy and their answer: each pair is compared once. */

@@ -1,8 +1,9 @@
 /**
  * Identify: whose request is this?
  *
- * Promises: the session of the listener, else the one that proxy credentials prove, else the one whose source address
- * this is. Credentials that are there and wrong prove nothing else: there is no fallback (decision 5). Unknown id, wrong
+ * Promises: the session of the listener, else the one that proxy credentials prove, else the one that the certificate of
+ * the client names, else the one whose source address this is. What is shown and wrong proves nothing else: there is no
+ * fallback (decision 5). A session that lists a certificate or sources is nobody without them, whatever else was shown. Unknown id, wrong
  * token and malformed credentials are one answer, reached by the same work.
  */
 
@@ -17,6 +18,8 @@ export type Proof = {
   readonly authorization: readonly string[]
   /** The session that everyone on the listener is. */
   readonly listenerSession: string | null
+  /** Who the certificate of the client names; null: it showed none. */
+  readonly peer: string | null
   /** The client's address; null on a Unix socket. */
   readonly source: string | null
 }
@@ -25,39 +28,48 @@ export type Proof = {
 export const noCredentials = 'no proxy credentials'
 
 export function identify(book: SessionBook, proof: Proof): Decision<BookedSession> {
-  const source = addressOf(proof.source)
+  const place: Place = { peer: proof.peer, source: addressOf(proof.source) }
   if (proof.listenerSession !== null) {
     const session = book.get(proof.listenerSession)
     if (session === undefined) return deny('session_unknown', `the session of the listener is gone`)
-    return admit(book, session, source)
+    return admit(book, session, place)
   }
   const [value, second] = proof.authorization
   if (value !== undefined) {
     if (second !== undefined) return wrong('more than one Proxy-Authorization')
-    return byCredentials(book, value, source)
+    return byCredentials(book, value, place)
   }
-  const session = source === null ? null : book.bySource(source)
-  return session === null ? deny('session_unknown', noCredentials) : admit(book, session, source)
+  if (place.peer !== null) {
+    const named = book.tokenless.byCertificate(place.peer)
+    return named === null ? wrong(`no session lists the certificate of ${place.peer}`) : admit(book, named, place)
+  }
+  const session = place.source === null ? null : book.tokenless.bySource(place.source)
+  return session === null ? deny('session_unknown', noCredentials) : admit(book, session, place)
 }
 
-function byCredentials(book: SessionBook, value: string, source: Ip | null): Decision<BookedSession> {
+/** Where a client is, and who it shows itself to be there. */
+type Place = { readonly peer: string | null; readonly source: Ip | null }
+
+function byCredentials(book: SessionBook, value: string, place: Place): Decision<BookedSession> {
   const pair = parseBasic(value)
   if (pair === null) return wrong('the proxy credentials are not Basic with an id and a token')
   const session = book.get(pair.id)
   // Both are worked out before either is looked at: an unknown id costs what a wrong token costs.
   const proven = isTokenOf(session?.current.tokenHash ?? null, pair.token)
   if (!proven || session === undefined) return wrong('the proxy credentials name no session')
-  const decision = admit(book, session, source)
+  const decision = admit(book, session, place)
   if (decision.kind === 'allow') book.noteTokenUse(session)
   return decision
 }
 
 /** Who is proven may still come from the wrong place, too late, or for a policy that is not there. */
-function admit(book: SessionBook, session: BookedSession, source: Ip | null): Decision<BookedSession> {
+function admit(book: SessionBook, session: BookedSession, { peer, source }: Place): Decision<BookedSession> {
   if (session.ended) return wrong('the session was revoked')
   const { sources } = session
   if (sources !== null && !(source !== null && sources.some((block) => contains(block, source))))
     return wrong(`session ${session.id} does not come from this address`)
+  const { certificate = null } = session.stored
+  if (certificate !== null && certificate !== peer) return wrong(`session ${session.id} does not show this certificate`)
   if (book.isExpired(session)) return deny('session_expired', session.id)
   if (session.unresolved) return deny('decision_unavailable', `the policy of session ${session.id} does not resolve`)
   return allow(session)

@@ -24,7 +24,7 @@ export type NewSession = Pick<
 /** A session of the configuration. Without a token its listener or its sources prove it. */
 export type StaticSession = Pick<
   StoredSession,
-  'credentials' | 'id' | 'labels' | 'mode' | 'policy' | 'refusal' | 'sources'
+  'certificate' | 'credentials' | 'id' | 'labels' | 'mode' | 'policy' | 'refusal' | 'sources'
 > & { readonly token: string | null }
 
 /** Only what is named changes; `ttlMs` counts from now. */

@@ -7,9 +7,8 @@
  */
 
 import assert from 'node:assert/strict'
-import { contains, type Ip } from '../net/ip.ts'
 import type { Grant } from '../policy/policy.ts'
-import { type BookedSession, bookSession, cutWhere, overlaps, resolveSession } from './booked-session.ts'
+import { type BookedSession, bookSession, cutWhere, resolveSession } from './booked-session.ts'
 import { IdempotencyKeys } from './idempotency-keys.ts'
 import {
   type Created,
@@ -29,6 +28,7 @@ import { hashToken, mintSessionId, mintToken } from './session-token.ts'
 import type { CutReason } from './session.ts'
 import type { GrantFor, Refresh, SessionBookOptions } from './session-book-options.ts'
 import type { StoredSession } from './session-store.ts'
+import { TokenlessSessions } from './tokenless-sessions.ts'
 import { UsageLedger } from './usage-ledger.ts'
 
 export type { Created, NewSession, Refusal, SessionChanges, StaticSession } from './new-session.ts'
@@ -41,8 +41,7 @@ export class SessionBook {
   readonly #keys: IdempotencyKeys
   /** Idempotency keys of creates that are under way. */
   readonly #making = new Set<string>()
-  /** Sessions that nothing but their source address proves. */
-  readonly #bySource = new Set<BookedSession>()
+  readonly tokenless = new TokenlessSessions()
   /** Ended, but the store could not forget them yet. */
   readonly #unforgotten = new Set<string>()
   /** Changes to the store, one after the other, so that the last one asked for is the last one written. */
@@ -83,12 +82,6 @@ export class SessionBook {
     return expiresAt !== null && expiresAt <= this.#options.now()
   }
 
-  /** The session that this address alone proves. Two that claim it prove nothing. */
-  bySource(ip: Ip): BookedSession | null {
-    const found = [...this.#bySource].filter((session) => session.sources?.some((block) => contains(block, ip)))
-    return found.length === 1 ? (found[0] ?? null) : null
-  }
-
   /** Of two calls at once with one idempotency key the second is refused: its answer would undo that of the first. */
   async create(spec: NewSession): Promise<Created | Refusal> {
     assert(Number.isSafeInteger(spec.ttlMs) && spec.ttlMs > 0)
@@ -103,8 +96,8 @@ export class SessionBook {
   addStatic(spec: StaticSession): BookedSession | Refusal {
     if (this.#sessions.has(spec.id)) return refusal('id_taken', spec.id)
     const stored = storedStatic(spec, this.#options.now())
-    const other = stored.tokenHash === null ? [...this.#bySource].find((one) => overlaps(one, stored)) : undefined
-    if (other !== undefined) return refusal('sources_overlap', `${spec.id} and ${other.id}`)
+    const rival = this.tokenless.rivalOf(stored)
+    if (rival !== null) return refusal('sources_overlap', `${spec.id} and ${rival.id}`)
     if (this.#grant(stored) === null) return refusal('policy_unresolved', policyText(stored))
     return this.#adopt(stored, 'process')
   }
@@ -143,18 +136,14 @@ export class SessionBook {
   }
 
   /** A new token; the old one proves nothing from the moment this resolves. Null: no such session, or a static one. */
-  rotate(id: string): Promise<string | null> {
-    return this.#inTurn(async () => {
-      const session = this.#sessions.get(id)
-      if (session === undefined || session.kept === 'process' || this.isExpired(session)) return null
-      const token = mintToken(this.#options.random)
-      await this.#write(session, {
-        ...session.stored,
-        tokenHash: hashToken(token).toString('hex'),
-        tokenUsed: false,
-      })
-      return session.ended ? null : token
-    })
+  async rotate(id: string): Promise<string | null> {
+    const token = mintToken(this.#options.random)
+    return (await this.#prove(id, hashToken(token).toString('hex'))) ? token : null
+  }
+
+  /** Its sources alone prove it from then on. False: no such session, or none that they would prove. */
+  dropToken(id: string): Promise<boolean> {
+    return this.#prove(id, null)
   }
 
   /** After policies changed: every session that is concerned anew, cutting exactly what its new snapshot does not allow. */
@@ -223,11 +212,23 @@ export class SessionBook {
     return { kind: 'created', session, token }
   }
 
+  #prove(id: string, tokenHash: string | null): Promise<boolean> {
+    return this.#inTurn(async () => {
+      const session = this.#sessions.get(id)
+      if (session === undefined || session.kept === 'process' || this.isExpired(session)) return false
+      // No token is one that may not be handed out again.
+      const stored = { ...session.stored, tokenHash, tokenUsed: tokenHash === null }
+      if (tokenHash === null && (session.sources === null || this.tokenless.rivalOf(stored) !== null)) return false
+      await this.#write(session, stored)
+      return !session.ended
+    })
+  }
+
   #adopt(stored: StoredSession, kept: BookedSession['kept']): BookedSession {
     const session = bookSession(stored, this.#grant(stored), kept, { ...this.#options, ledger: this.#ledger })
     this.#sessions.set(session.id, session)
     this.#keys.hold(stored)
-    if (stored.tokenHash === null && session.sources !== null) this.#bySource.add(session)
+    this.tokenless.add(session)
     return session
   }
 
@@ -236,7 +237,7 @@ export class SessionBook {
     await this.#options.store.put(stored)
     // The token may have been used while the store was writing.
     const tokenUsed = stored.tokenUsed || (session.stored.tokenUsed && session.stored.tokenHash === stored.tokenHash)
-    if (!session.ended) this.#replace(session, { ...stored, tokenUsed })
+    if (!session.ended) this.tokenless.renew(session, () => this.#replace(session, { ...stored, tokenUsed }))
   }
 
   #replace(session: BookedSession, stored: StoredSession): void {
@@ -252,7 +253,7 @@ export class SessionBook {
     session.ended = true
     this.#ledger.forget(session.budget)
     this.#sessions.delete(session.id)
-    this.#bySource.delete(session)
+    this.tokenless.delete(session)
     this.#keys.spend(session.stored, this.#options.now())
     this.#cut(session, why, () => true)
   }
@@ -295,6 +296,4 @@ export class SessionBook {
   }
 }
 
-function text(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
-}
+const text = (error: unknown): string => (error instanceof Error ? error.message : String(error))

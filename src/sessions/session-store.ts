@@ -42,6 +42,8 @@ export type StoredSession = {
   readonly expiresAt: number | null
   /** CIDR blocks the client must come from; null: anywhere. */
   readonly sources: readonly string[] | null
+  /** Who the client's certificate must name, as `spiffe://…` or `CN=…`; absent or null: it need not show one. */
+  readonly certificate?: string | null
   /** Whether the token has ever proved the session: a replayed create may only rotate one that has not. */
   readonly tokenUsed: boolean
   readonly idempotencyKey: string | null
@@ -101,6 +103,7 @@ const storedSession = Type.Object(
     // A stored session always ends: one that says otherwise is not ours.
     expiresAt: Type.Integer({ minimum: 0 }),
     sources: Type.Union([Type.Null(), Type.Array(Type.String(), { minItems: 1 })]),
+    certificate: Type.Optional(Type.Union([Type.Null(), Type.String({ minLength: 4, maxLength: 2048 })])),
     tokenUsed: Type.Boolean(),
     idempotencyKey: Type.Union([Type.Null(), Type.String()]),
     asked: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}$' })),

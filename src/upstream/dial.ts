@@ -5,37 +5,68 @@
  * names with a NUL to loopback), and the peer is compared with the permit once more when the connection stands.
  */
 
+import assert from 'node:assert/strict'
 import net from 'node:net'
 import type { Ip } from '../net/ip.ts'
 import { parseIp, unmapIpv4 } from '../net/ip.ts'
 import type { AddressPermit } from '../policy/decide-address.ts'
 import { type Failure, failure, failureOf } from './failure.ts'
 
-export type Dialled = { readonly kind: 'dialled'; readonly socket: net.Socket; readonly address: string }
+export type Dialled = {
+  readonly kind: 'dialled'
+  readonly socket: net.Socket
+  /** What a cut resets: `socket`, or what lies beneath the TLS that it is. */
+  readonly raw: net.Socket
+  /** Of the peer: the origin, or the parent proxy that leads to it. */
+  readonly address: string
+  /** For the record: what the parent proxy was asked for; null: there is none between. */
+  readonly via: string | null
+}
 
 export type Dial = (permit: AddressPermit) => Promise<Dialled | Failure>
+
+/** One way to a permit, tried no longer than it is given. */
+export type Way = (timeoutMs: number) => Promise<Dialled | Failure>
+
+/** All ways to a permit, in the order in which they are tried. */
+export type WaysOf = (permit: AddressPermit) => readonly Way[]
 
 export type DialOptions = {
   /** For all addresses of one name together. */
   readonly timeoutMs: number
   /** Before the next address is tried, while there is one. */
   readonly attemptMs: number
+  /** Default: each address, from here. */
+  readonly ways?: WaysOf
 }
 
-export function createDial(options: DialOptions): Dial {
+export function createDial({ timeoutMs, attemptMs, ways = directly }: DialOptions): Dial {
   return async (permit) => {
-    const deadline = performance.now() + options.timeoutMs
+    const deadline = performance.now() + timeoutMs
     let last: Failure = failure('connect_failed', new Error(`${permit.authority.text} has no address`))
-    for (const [index, ip] of permit.addresses.entries()) {
+    const all = ways(permit)
+    for (const [index, way] of all.entries()) {
       const left = deadline - performance.now()
       if (left <= 0) break
-      const isLast = index === permit.addresses.length - 1
-      const attempt = await connect(ip, permit.authority.port, isLast ? left : Math.min(left, options.attemptMs))
+      const isLast = index === all.length - 1
+      const attempt = await way(isLast ? left : Math.min(left, attemptMs))
       if (attempt.kind === 'dialled') return attempt
       last = attempt
+      // What the parent says of one address it says of all, and what it does not say it will not say sooner.
+      if (attempt.code.startsWith('parent_')) break
     }
     return last
   }
+}
+
+function directly(permit: AddressPermit): readonly Way[] {
+  return permit.addresses.map((ip) => wayTo(permit, ip))
+}
+
+/** From here to one address of a permit. */
+export function wayTo({ addresses, authority }: AddressPermit, ip: Ip): Way {
+  assert(addresses.includes(ip))
+  return (timeoutMs) => connect(ip, authority.port, timeoutMs)
 }
 
 function connect(ip: Ip, port: number, timeoutMs: number): Promise<Dialled | Failure> {
@@ -67,7 +98,7 @@ function connect(ip: Ip, port: number, timeoutMs: number): Promise<Dialled | Fai
       const same = peer !== null && (unmapIpv4(peer) ?? peer).text === ip.text
       finish(
         same
-          ? { kind: 'dialled', socket, address: `${ip.text}:${port}` }
+          ? { kind: 'dialled', socket, raw: socket, address: `${ip.text}:${port}`, via: null }
           : failure('connect_failed', new Error(`connected to ${socket.remoteAddress}, judged ${ip.text}`)),
       )
     }

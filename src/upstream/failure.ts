@@ -18,6 +18,15 @@ export const failures = {
     status: 502,
     says: 'the origin answered in a form that cannot be searched for the credential that was put on the request',
   },
+  parent_failed: { status: 502, says: 'the proxy that leads out of the network of this gateway could not be used' },
+  parent_refused: {
+    status: 502,
+    says: 'the proxy that leads out of the network of this gateway refuses the connection',
+  },
+  parent_timeout: {
+    status: 504,
+    says: 'the proxy that leads out of the network of this gateway did not answer in time',
+  },
   tls_failed: { status: 502, says: 'the TLS handshake with the origin failed' },
   tls_untrusted: { status: 502, says: "the origin's certificate could not be verified" },
 } as const satisfies Record<string, { readonly status: 502 | 504; readonly says: string }>

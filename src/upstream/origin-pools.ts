@@ -57,6 +57,8 @@ export class OriginPool {
   permit: AddressPermit
   /** The address that was dialled last, for the record. */
   address: string | null = null
+  /** What the parent proxy was asked for then; null: there is none between. */
+  via: string | null = null
   /** Connections made so far, those of second tries included. */
   dials = 0
   #tlsSession: Buffer | undefined
@@ -179,7 +181,8 @@ export class OriginPool {
     const dialled = await this.#options.dial(this.permit)
     if (dialled.kind === 'failed') return dialled
     this.address = dialled.address
-    this.#sockets.set(dialled.socket, { stream: dialled.socket, raw: dialled.socket })
+    this.via = dialled.via
+    this.#sockets.set(dialled.socket, { stream: dialled.socket, raw: dialled.raw })
     return dialled
   }
 
@@ -222,7 +225,8 @@ export class SessionPools {
       latest.pool.permit = key.permit
       return latest.pool
     }
-    const text = `${key.scheme} ${key.permit.authority.text} ${key.policyVersion} ${key.identity?.id ?? ''} ${key.addresses}`
+    const { authority, pinned } = key.permit
+    const text = `${key.scheme} ${authority.text} ${key.policyVersion} ${pinned} ${key.identity?.id ?? ''} ${key.addresses}`
     const known = this.#pools.get(text)
     if (known !== undefined) {
       known.permit = key.permit
@@ -271,6 +275,7 @@ function isSameKey(one: PoolKey, other: PoolKey): boolean {
     one.policyVersion === other.policyVersion &&
     one.addresses === other.addresses &&
     one.identity === other.identity &&
+    one.permit.pinned === other.permit.pinned &&
     one.permit.authority.text === other.permit.authority.text
   )
 }

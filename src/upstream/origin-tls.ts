@@ -60,7 +60,7 @@ export function secureOrigin(dialled: Dialled, options: OriginTls): Promise<Fail
       finish(
         chosen instanceof Error
           ? failure('tls_failed', chosen)
-          : { kind: 'secured', socket, raw: dialled.socket, protocol: chosen },
+          : { kind: 'secured', socket, raw: dialled.raw, protocol: chosen },
       )
     })
     socket.once('error', (error) => finish(tlsFailureOf(error)))

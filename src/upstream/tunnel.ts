@@ -33,7 +33,7 @@ export type Beneath = {
 
 /**
  * Client to the left, origin to the right. `first` was read from the client already, is counted, and goes first; `relayed` is
- * told of the bytes of each read.
+ * told of the bytes of each read. `raw` is what either runs over, where that is TLS.
  */
 export function joinTunnel(
   client: net.Socket,
@@ -41,9 +41,10 @@ export function joinTunnel(
   first: Buffer,
   relayed: (bytes: number) => void,
   meter: Meter = unmetered,
+  raw: { readonly client: net.Socket; readonly origin: net.Socket } = { client, origin },
 ): Tunnel {
-  const resetClient = (): void => resetSocket(client)
-  const resetOrigin = (): void => resetSocket(origin)
+  const resetClient = (): void => resetSocket(raw.client)
+  const resetOrigin = (): void => resetSocket(raw.origin)
   return joinStreams(client, origin, first, relayed, { resetClient, resetOrigin, passDown: asIs }, meter)
 }
 

@@ -16,6 +16,19 @@ async function make(body: object, as = 'platform'): Promise<string> {
 
 const inlineCorp = { extends: ['corp'], rules: [{ host: 'example.net' }] }
 
+describe('DELETE /v1/sessions/:id/token', () => {
+  it('leaves the sources of a session to prove it, and needs some', async () => {
+    const id = await make({ policy: 'dev', sources: ['192.0.2.0/24'] })
+    const path = `/v1/sessions/${id}/token`
+    expect((await api.call('DELETE', path, { as: 'viewer' })).status).toBe(403)
+    expect((await api.call('DELETE', path, { as: 'platform' })).status).toBe(204)
+    expect(api.book.get(id)?.current.tokenHash).toBe(null)
+    const plain = await make({ policy: 'dev' })
+    expect((await api.call('DELETE', `/v1/sessions/${plain}/token`, { as: 'platform' })).status).toBe(409)
+    await api.call('DELETE', `/v1/sessions/${id}`, { as: 'platform' })
+  })
+})
+
 describe('POST /v1/sessions', () => {
   it('makes a session that its token proves', async () => {
     const made = await api.call('POST', '/v1/sessions', { as: 'platform', body: { policy: 'dev', ttlSeconds: 60 } })

@@ -195,6 +195,7 @@ function configFor(
     },
     credentials: parsed.credentials,
     upstream: {
+      proxy: null,
       roots: 'bundled',
       extraCa: options.originCa,
       dns: { servers: ['127.0.0.1:9'], hosts: new Map(options.hosts.map((name) => [name, [loopback]])) },

@@ -43,6 +43,14 @@ export type WorldOptions = {
   readonly limits?: Partial<ProcessLimits>
   /** Entries of `control.tokens:`; their secrets come from `secrets` too. */
   readonly tokens?: Config['control']['tokens']
+  /** Default: one on a free port. */
+  readonly listeners?: Config['listeners']
+  readonly sessionDoors?: Config['sessions']['doors']
+  readonly statics?: Config['sessions']['static']
+  /** A folder, for the policies of statics. */
+  readonly policies?: string
+  /** What the gateway itself goes out through. */
+  readonly parent?: Config['upstream']['proxy']
   /** Who signs for origins, where others than the world's own two need it too. */
   readonly originCa?: TestCa
 }
@@ -157,15 +165,26 @@ function configFor(
   ) as ProcessLimits
   const stateDirectory = join(directory, 'state')
   return {
-    listeners: [{ address: '127.0.0.1:0', session: null }],
+    listeners: options.listeners ?? [{ address: '127.0.0.1:0', session: null }],
     control: { address: '127.0.0.1:0', hosts: [], tokens: options.tokens ?? [] },
     stateDirectory,
     publicDirectory: join(stateDirectory, 'public'),
     ca: null,
-    policies: null,
-    sessions: { store: 'memory', defaultTtlMs: 3_600_000, secretKey: null, static: [] },
+    policies: options.policies ?? null,
+    sessions: {
+      store: 'memory',
+      defaultTtlMs: 3_600_000,
+      secretKey: null,
+      static: options.statics ?? [],
+      ...(options.sessionDoors === undefined ? {} : { doors: options.sessionDoors }),
+    },
     credentials: credentials.credentials,
-    upstream: { roots: 'bundled', extraCa: originCa.certificate, dns: { servers: [dns.address], hosts: new Map() } },
+    upstream: {
+      proxy: options.parent ?? null,
+      roots: 'bundled',
+      extraCa: originCa.certificate,
+      dns: { servers: [dns.address], hosts: new Map() },
+    },
     audit: {
       file: join(directory, 'audit.jsonl'),
       stdout: false,

@@ -10,6 +10,7 @@ import type { Gateway } from '../../gateway.ts'
 import type { Log } from '../../telemetry/log.ts'
 import { type AddCommand, examples } from '../command.ts'
 import { choiceOf, type ConfigOptions, type Flags, loadForGateway } from '../configuration.ts'
+import { createSystemdNotice, type SystemdNotice } from '../systemd-notice.ts'
 import { welcome } from '../welcome.ts'
 import { logFor, start } from '../start.ts'
 import type { World } from '../world.ts'
@@ -56,7 +57,9 @@ async function serve(options: Options, world: World): Promise<number> {
   const gateway = await start(config, { log, variable, now: world.now })
   if (options.json === true) world.out.write(`${JSON.stringify(factsOf(gateway))}\n`)
   else world.out.write(welcome(gateway, loaded, world))
-  await untilStopped(gateway, log)
+  const notice = createSystemdNotice(world.env, log)
+  // Signals are heard before anybody is told whom to send them to.
+  await Promise.all([untilStopped(gateway, log, notice), notice('ready')])
   return 0
 }
 
@@ -75,13 +78,14 @@ function factsOf({ proxies, control, caPath, bundlePath, adminTokenPath }: Gatew
   return { proxies, control, ca: caPath, bundle: bundlePath, adminTokenPath, pid: process.pid }
 }
 
-function untilStopped(gateway: Gateway, log: Log): Promise<void> {
+function untilStopped(gateway: Gateway, log: Log, notice: SystemdNotice): Promise<void> {
   return new Promise((resolve, reject) => {
     let isStopping = false
     const stop = (signal: NodeJS.Signals): void => {
       if (isStopping) process.exit(1)
       isStopping = true
       log.info({ signal }, 'stopping')
+      void notice('stopping')
       gateway.stop().then(() => {
         log.info({}, 'stopped')
         resolve()

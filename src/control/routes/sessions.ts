@@ -59,6 +59,17 @@ export function addSessionRoutes(app: FastifyInstance, options: ControlOptions):
     const session = findSession(options, callerOf(request), request.params.id)
     return session === null ? sendProblem(reply, noSuch) : rotateToken(options, callerOf(request), session, reply)
   })
+  app.delete<One>('/v1/sessions/:id/token', makes, async (request, reply) => {
+    const session = findSession(options, callerOf(request), request.params.id)
+    if (session === null) return sendProblem(reply, noSuch)
+    // Whoever comes from its sources has all that the session has, as with a new token.
+    const plan = planSession(options, callerOf(request), wishOf(session, {}))
+    if (plan.kind === 'refused') return sendProblem(reply, plan.problem)
+    if (await stored(options.log, storeSays, () => options.sessions.dropToken(session.id)))
+      return reply.code(204).send()
+    const detail = 'it needs sources of its own that prove no other session, and is not of the configuration'
+    return sendProblem(reply, problemOf('session_conflict', detail))
+  })
 }
 
 async function createSession(

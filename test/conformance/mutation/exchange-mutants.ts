@@ -21,6 +21,13 @@ const originTls = (row: Row): Mutant => ({
 })
 const forward = (row: Row): Mutant => ({ file: 'upstream/forward.ts', corpus: ['responses'], ...row })
 
+const parent = (row: Row): Mutant => ({ file: 'upstream/parent.ts', corpus: ['hostile-parents.test.ts'], ...row })
+const parentProxy = (row: Row): Mutant => ({
+  file: 'gateway/parent-proxy.ts',
+  corpus: ['integration/parent-proxy.test.ts'],
+  ...row,
+})
+
 export const exchangeMutants: readonly Mutant[] = [
   request({
     without: 'the refusal of heads that are none',
@@ -300,4 +307,132 @@ export const exchangeMutants: readonly Mutant[] = [
     corpus: ['framing'],
     cases: 'FRM-27|FRM-26',
   }),
+  parent({
+    without: 'the pin of addresses',
+    from: ' && !pinned',
+    to: '',
+    corpus: ['integration/parent-proxy.test.ts'],
+  }),
+  parent({
+    without: 'the exceptions',
+    from: '!parent.isExcepted(authority.host, ip)',
+    to: "authority.text !== '' || ip.text !== ''",
+    corpus: ['integration/parent-proxy.test.ts'],
+  }),
+  parent({ without: 'the bound of its head', from: 'if (length > headBytesMax)', to: 'if (length < 0)' }),
+  parent({
+    without: 'the deadline of its answer',
+    from: "finish({ code: 'parent_timeout', detail: `no answer in ${Math.round(timeoutMs)} ms` })",
+    to: 'undefined',
+  }),
+  parent({
+    without: 'the refusal of what it says for the origin',
+    from: 'return behind === 0',
+    to: 'return behind >= 0',
+    cases: 'speaks for the origin',
+  }),
+  parent({
+    without: 'the end of a connection that leads nowhere',
+    from: 'resetSocket(secured.raw)',
+    to: '',
+  }),
+  parent({
+    without: 'the refusal of statuses of more digits',
+    from: '(?: |$)/.exec(line)',
+    to: '/.exec(line)',
+    cases: 'four digits',
+  }),
+  parentProxy({
+    without: 'the place it has among those nobody reaches',
+    from: 'surroundings.places.add(proxy.authority)',
+    to: '',
+    cases: 'no sandbox reaches',
+  }),
+  parentProxy({
+    without: 'the refusal of our own doors',
+    from: 'decideAddress(host.permit, answer.addresses, isDoor)',
+    to: 'decideAddress(host.permit, answer.addresses, () => isDoor === null)',
+    corpus: ['hostile-parents.test.ts'],
+    cases: 'door of our own',
+  }),
+  {
+    file: 'upstream/dial.ts',
+    without: 'the end of asking where the parent refuses',
+    from: "if (attempt.code.startsWith('parent_')) break",
+    to: '',
+    corpus: ['hostile-parents.test.ts'],
+    cases: 'not asked for the next',
+  },
+  {
+    file: 'sessions/identify.ts',
+    without: "the client's certificate beside its token",
+    from: 'if (certificate !== null && certificate !== peer)',
+    to: "if (certificate === '')",
+    corpus: ['unit/sessions/identify.test.ts'],
+  },
+  {
+    file: 'sessions/identify.ts',
+    without: 'the end of looking where a certificate names nobody',
+    from: 'if (place.peer !== null) {',
+    to: 'if (place.peer !== null && book.tokenless.byCertificate(place.peer) !== null) {',
+    corpus: ['unit/sessions/identify.test.ts'],
+  },
+  {
+    file: 'tls/peer-name.ts',
+    without: 'the refusal of two URIs',
+    from: 'uris.length === 1 && spiffeId',
+    to: 'spiffeId',
+    corpus: ['unit/tls/peer-name.test.ts'],
+  },
+  {
+    file: 'tls/peer-name.ts',
+    without: 'the refusal of names that Node quoted',
+    from: "names.includes('\"') || names.length > bytesMax",
+    to: 'names.length > bytesMax',
+    corpus: ['unit/tls/peer-name.test.ts'],
+  },
+  {
+    file: 'tls/proxy-door.ts',
+    without: 'the CA of clients',
+    from: 'requestCert: asks',
+    to: 'requestCert: false',
+    corpus: ['integration/doors-tls.test.ts'],
+  },
+  {
+    file: 'listeners/proxy-listener.ts',
+    without: 'the list of balancers',
+    from: 'balancers.length > 0 && isBalancer(balancers, socket.remoteAddress)',
+    to: 'balancers.length > 0',
+    corpus: ['integration/doors-balancer.test.ts'],
+    cases: 'no balancer',
+  },
+  {
+    file: 'listeners/balancer-header.ts',
+    without: 'the deadline of the header',
+    from: "() => fail('the header of the balancer did not end in time')",
+    to: '() => undefined',
+    corpus: ['integration/doors-balancer.test.ts'],
+    cases: 'silence|half',
+  },
+  {
+    file: 'gateway/session-doors.ts',
+    without: 'the end of a door with its session',
+    from: 'session.open.add(this)\n  }\n\n  /** Which',
+    to: '}\n\n  /** Which',
+    corpus: ['integration/session-doors.test.ts'],
+  },
+  {
+    file: 'gateway/session-doors.ts',
+    without: 'the place among our own doors',
+    from: "if (typeof listener.bound === 'object') options.doors.push(listener.bound)",
+    to: '',
+    corpus: ['integration/session-doors.test.ts'],
+  },
+  {
+    file: 'control/routes/session-doors.ts',
+    without: 'the labels of the caller',
+    from: 'session !== undefined && isVisible(labels, session.current.labels)',
+    to: 'session !== undefined && labels !== null',
+    corpus: ['integration/session-doors.test.ts'],
+  },
 ]

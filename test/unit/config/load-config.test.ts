@@ -114,7 +114,7 @@ listeners:
   - address: nowhere
 limits: { leafCache: 0, headTimeout: 10 }
 sessions: { store: redis, defaultTtl: 0s }
-upstream: { proxy: "http://parent:8080", dns: { servers: [one.example], hosts: { "10.0.0.1": 10.0.0.1, a.example: b } } }
+upstream: { proxy: "http://gate:word@parent:8080", dns: { servers: [one.example], hosts: { "10.0.0.1": 10.0.0.1, a.example: b } } }
 credentials:
   - { name: x, kind: bearer, secret: sk-live-0123456789abcdef, hosts: [a.example] }
 `
@@ -128,10 +128,10 @@ credentials:
     'sallyport.yaml:5:25: limits.headTimeout: 10 is no limit',
     'sallyport.yaml:6:13: sessions.store: "redis" is none of its values',
     'sallyport.yaml:6:27: sessions.defaultTtl: "0s" is no time to live',
-    'sallyport.yaml:7:13: upstream.proxy: "http://parent:8080" is not null',
-    'sallyport.yaml:7:59: upstream.dns.servers[0]: "one.example" is no name server',
-    'sallyport.yaml:7:82: upstream.dns.hosts.10.0.0.1: is not the name of a host',
-    'sallyport.yaml:7:104: upstream.dns.hosts.a.example: has something that is no address',
+    'sallyport.yaml:7:13: upstream.proxy.address: is no address of a proxy',
+    'sallyport.yaml:7:69: upstream.dns.servers[0]: "one.example" is no name server',
+    'sallyport.yaml:7:92: upstream.dns.hosts.10.0.0.1: is not the name of a host',
+    'sallyport.yaml:7:114: upstream.dns.hosts.a.example: has something that is no address',
     'sallyport.yaml:9:30: credentials[0].secret: does not say where the value comes from',
   ])
   expect(found.join()).not.toContain('sk-live')
@@ -318,4 +318,104 @@ it('an additional CA is read at the start, and one that is not there is a proble
   expect(await problems({ text: 'version: 1\nupstream: { extraCa: no.pem }\n' })).toEqual([
     expect.stringMatching(/^sallyport.yaml:2:13: upstream.extraCa: .*ENOENT/),
   ])
+})
+
+describe('upstream.proxy', () => {
+  const proxyOf = (text: string, environment = {}) =>
+    load({
+      text: `version: 1\nupstream: { proxy: { ${text} } }\n`,
+      environment: { HOME: '/home/dev', ...environment },
+    })
+
+  it('is an address, credentials from outside, and what is reached without it; loopback always is', async () => {
+    const { config, warnings } = await proxyOf(
+      'address: "https://proxy.corp.example", user: gate, secret: { env: SALLYPORT_PARENT }, except: ["**.corp.example", 10.0.0.0/8]',
+      { SALLYPORT_PARENT: 'a password of ours' },
+    )
+    const { proxy } = config.upstream
+    expect([proxy?.scheme, proxy?.authority.text, proxy?.connectBy]).toEqual([
+      'https',
+      'proxy.corp.example:443',
+      'address',
+    ])
+    expect(proxy?.login).toMatchObject({ user: 'gate', secret: { variables: ['SALLYPORT_PARENT'] } })
+    expect(proxy?.except.names.map(({ text }) => text)).toEqual(['**.corp.example'])
+    expect(proxy?.except.blocks.map(({ text }) => text)).toEqual(['127.0.0.0/8', '::1/128', '10.0.0.0/8'])
+    expect(warnings).toEqual([])
+  })
+
+  it('may be its address and nothing else', async () => {
+    const { config } = await load({ text: 'version: 1\nupstream: { proxy: "http://proxy.corp.example" }\n' })
+    expect(config.upstream.proxy?.authority.text).toBe('proxy.corp.example:80')
+    expect(config.upstream.proxy?.login).toBe(null)
+  })
+
+  it('that is asked for names, or gets its password in the clear, is worth a word', async () => {
+    const { config, warnings } = await proxyOf(
+      'address: "http://10.1.2.3:3128/", connectBy: name, user: gate, secret: { file: /run/secrets/parent }',
+    )
+    expect(config.upstream.proxy?.authority.text).toBe('10.1.2.3:3128')
+    expect(warnings).toEqual([
+      expect.stringContaining('the parent resolves names again'),
+      expect.stringContaining('without TLS'),
+    ])
+  })
+
+  it.each([
+    ['address: "http://gate:secret-word@proxy.corp.example:3128"', 'address: is no address of a proxy'],
+    ['address: "socks5://proxy.corp.example:1080"', 'address: is no address of a proxy'],
+    ['address: "http://proxy.corp.example:3128/path"', 'address: is no address of a proxy'],
+    ['address: "http://127.1:3128"', 'address: is no address of a proxy'],
+    ['address: "http://p.example:3128", user: "a:b", secret: { env: P }', 'user: is no user of Basic'],
+    ['address: "http://p.example:3128", secret: { env: P }', 'user: is no user of Basic'],
+    ['address: "http://p.example:3128", user: a', 'secret: does not say where the password comes from'],
+    ['address: "http://p.example:3128", user: a, secret: { env: P, file: /p }', 'secret: does not say where'],
+    ['address: "http://p.example:3128", user: a, secret: { file: p }', 'secret: does not say where'],
+    ['address: "http://p.example:3128", except: ["*"]', 'except[0]: "*" is neither a host nor a block of addresses'],
+    ['address: "http://p.example:3128", except: [10.0.0.1]', 'except[0]: "10.0.0.1" is neither'],
+    ['address: "http://p.example:3128", connectBy: dns', 'connectBy: '],
+    ['user: a, secret: { env: P }', '"address" is missing'],
+  ])('%s: %s', async (text, complaint) => {
+    const found = await problems({ text: `version: 1\nupstream: { proxy: { ${text} } }\n` })
+    expect(found).toEqual([expect.stringContaining(complaint)])
+    expect(found[0]).not.toContain('secret-word')
+  })
+})
+
+describe('listeners', () => {
+  const text = (listeners: string, session = '') =>
+    `version: 1\nlisteners: [${listeners}]\nsessions: { static: [${session}] }\n`
+
+  it('speak TLS with a certificate of our CA or of files, ask for certificates of clients, and believe balancers', async () => {
+    const { config } = await load({
+      text: text(
+        '{ address: "0.0.0.0:3129", tls: { name: Proxy.corp.example, clientCa: ca.pem }, balancers: [10.0.0.0/24] }, { address: "127.0.0.1:3130", tls: { certificate: c.pem, key: /k.pem } }, { address: "192.0.2.1:3131", tls: {} }',
+        '{ id: a, policy: npm, certificate: "spiffe://corp.example/a" }, { id: b, policy: npm, certificate: "CN=b" }',
+      ),
+    })
+    const [minted, own, plain] = config.listeners
+    expect(minted).toMatchObject({
+      tls: { own: { name: { name: 'proxy.corp.example' } }, clientCa: join(folder, 'ca.pem') },
+      balancers: [{ text: '10.0.0.0/24' }],
+    })
+    expect(own?.tls).toEqual({ own: { certificate: join(folder, 'c.pem'), key: '/k.pem' }, clientCa: null })
+    expect(plain?.tls).toMatchObject({ own: { name: { name: '192.0.2.1' } } })
+    expect(config.sessions.static.map(({ certificate }) => certificate)).toEqual(['spiffe://corp.example/a', 'CN=b'])
+  })
+
+  it.each([
+    ['{ address: "0.0.0.0:1", tls: {} }', '', 'tls.name: nobody knows whom the certificate is for'],
+    ['{ address: "0.0.0.0:1", tls: { name: "a b" } }', '', 'tls.name: nobody knows'],
+    ['{ address: "127.0.0.1:1", tls: { key: k } }', '', 'tls: has one of certificate and key'],
+    ['{ address: "127.0.0.1:1", tls: { key: k, certificate: c, name: a.test } }', '', 'tls.name: is for'],
+    ['{ address: "unix:/s", tls: { name: a.test } }', '', 'tls: is for a port'],
+    ['{ address: "unix:/s", balancers: [10.0.0.0/8] }', '', 'balancers: is for a port'],
+    ['{ address: "127.0.0.1:1", balancers: [10.0.0.1] }', '', 'balancers[0]: "10.0.0.1" is no block'],
+    ['{ address: "127.0.0.1:1", balancers: [0.0.0.0/0] }', '', 'balancers[0]: is everybody'],
+    ['{ address: "127.0.0.1:1" }', '{ id: a, policy: npm, certificate: "CN=a" }', 'certificate: no listener asks'],
+    ['{ address: "127.0.0.1:1", tls: { clientCa: c } }', '{ id: a, policy: npm, certificate: "a" }', 'certificate: '],
+    ['{ address: "127.0.0.1:1" }', '{ id: a, policy: npm }', 'nothing proves who it is'],
+  ])('%s %s: %s', async (listeners, session, complaint) => {
+    expect(await problems({ text: text(listeners, session) })).toEqual([expect.stringContaining(complaint)])
+  })
 })

@@ -168,6 +168,7 @@ export async function createControlBench(
     sessions: book,
     policies,
     shelf,
+    doors: { open: () => Promise.resolve({ detail: 'none here' }), close: () => Promise.resolve(false) },
     decisions: (filter: DecisionFilter) =>
       records.filter((one) => filter.visible(one) && (filter.host ?? one.host) === one.host).slice(0, filter.limit),
     subscribe: (listener) => {

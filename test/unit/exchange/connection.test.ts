@@ -24,6 +24,7 @@ function connectionOf(changes: Partial<ConnectionStart> = {}): Connection {
   return new Connection({
     listener: 'l',
     client: null,
+    peer: null,
     listenerSession: null,
     raw: socket,
     stream: socket,

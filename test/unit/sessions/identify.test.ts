@@ -4,7 +4,7 @@ import { identify, noCredentials, type Proof } from '../../../src/sessions/ident
 import { deny } from '../../../src/policy/decision.ts'
 import { createBench, createSession } from './fixture.ts'
 
-const nothing: Proof = { authorization: [], listenerSession: null, source: '192.0.2.7' }
+const nothing: Proof = { authorization: [], listenerSession: null, peer: null, source: '192.0.2.7' }
 const agent = { policy: { name: 'dev' }, mode: null, labels: {}, credentials: {}, refusal: 'auto' as const }
 
 function basic(id: string, token: string): string {
@@ -115,7 +115,8 @@ describe('proxy credentials', () => {
     const bench = createBench()
     const { session, token } = await createSession(bench, { sources: ['10.0.0.0/8', '2001:db8::/32'] })
     const from = (source: string | null, proof = token) =>
-      identify(bench.book, { listenerSession: null, source, authorization: [basic(session.id, proof)] }).kind
+      identify(bench.book, { listenerSession: null, peer: null, source, authorization: [basic(session.id, proof)] })
+        .kind
     expect(from('10.1.1.1')).toBe('allow')
     expect(from('::ffff:10.1.1.1')).toBe('allow')
     expect(from('2001:db8::9')).toBe('allow')
@@ -147,6 +148,30 @@ describe('listener and source', () => {
     expect(identify(bench.book, proof)).toMatchObject({ reason: 'session_unknown' })
   })
 
+  test('proves a session alone when its token was taken away, and no more when it has one again', async () => {
+    const bench = createBench()
+    const { session, token } = await createSession(bench, { sources: ['192.0.2.0/24'] })
+    const kind = (authorization: readonly string[] = []) => identify(bench.book, { ...nothing, authorization }).kind
+    expect(kind()).toBe('deny')
+    expect(await bench.book.dropToken(session.id)).toBe(true)
+    expect([kind(), kind([basic(session.id, token)])]).toEqual(['allow', 'deny'])
+    expect(identify(bench.book, { ...nothing, source: '192.0.3.1' }).kind).toBe('deny')
+    const other = await createSession(bench, { sources: ['192.0.2.7/32'] })
+    expect(await bench.book.dropToken(other.session.id)).toBe(false)
+    const fresh = await bench.book.rotate(session.id)
+    expect([kind(), kind([basic(session.id, fresh ?? '')])]).toEqual(['deny', 'allow'])
+    expect(await bench.book.dropToken(other.session.id)).toBe(true)
+    await bench.book.revoke(other.session.id)
+    expect(kind()).toBe('deny')
+  })
+
+  test('does not prove a session without sources, or one that is not there', async () => {
+    const bench = createBench()
+    const { session } = await createSession(bench)
+    expect(await bench.book.dropToken(session.id)).toBe(false)
+    expect(await bench.book.dropToken('s-aaaaaaaaaaaa')).toBe(false)
+  })
+
   test('a source address proves the one session that lists it', async () => {
     const { book } = createBench()
     book.addStatic({ ...agent, id: 'a', token: null, sources: ['192.0.2.0/25'] })
@@ -156,6 +181,57 @@ describe('listener and source', () => {
     expect(identify(book, { ...nothing, source: '192.0.3.1' })).toMatchObject({ detail: noCredentials })
     await book.revoke('a')
     expect(identify(book, nothing)).toMatchObject({ detail: noCredentials })
+  })
+})
+
+describe("a client's certificate", () => {
+  const certificate = 'spiffe://corp.example/agent-7'
+
+  test('proves the one session that lists it, from its sources where it has some', () => {
+    const { book } = createBench()
+    book.addStatic({ ...agent, id: 'a', token: null, sources: null, certificate })
+    book.addStatic({ ...agent, id: 'b', token: null, sources: ['10.0.0.0/8'], certificate: 'CN=b' })
+    expect(identify(book, { ...nothing, peer: certificate })).toMatchObject({ permit: { id: 'a' } })
+    expect(identify(book, { ...nothing, peer: 'CN=b', source: '10.1.1.1' })).toMatchObject({ permit: { id: 'b' } })
+    expect(identify(book, { ...nothing, peer: 'CN=b' }).kind).toBe('deny')
+    expect(identify(book, { ...nothing, source: '10.1.1.1' })).toMatchObject({ detail: noCredentials })
+  })
+
+  test('that no session lists is wrong, and no fallback to the address', () => {
+    const { book } = createBench()
+    book.addStatic({ ...agent, id: 'a', token: null, sources: ['192.0.2.0/24'] })
+    const decision = identify(book, { ...nothing, peer: 'CN=nobody' })
+    expect(decision).toMatchObject({ kind: 'deny', reason: 'session_unknown' })
+    expect(decision).not.toMatchObject({ detail: noCredentials })
+  })
+
+  test('and a token mean both', () => {
+    const { book } = createBench()
+    const token = 't'.repeat(43)
+    book.addStatic({ ...agent, id: 'a', token, sources: null, certificate })
+    const kind = (peer: string | null, authorization: readonly string[]) =>
+      identify(book, { ...nothing, peer, authorization }).kind
+    expect(kind(certificate, [basic('a', token)])).toBe('allow')
+    expect(kind('CN=other', [basic('a', token)])).toBe('deny')
+    expect(kind(null, [basic('a', token)])).toBe('deny')
+    expect(kind(certificate, [])).toBe('deny')
+  })
+
+  test('is on a listener of a session no less asked for', () => {
+    const { book } = createBench()
+    book.addStatic({ ...agent, id: 'a', token: null, sources: null, certificate })
+    const kind = (peer: string | null) => identify(book, { ...nothing, listenerSession: 'a', peer }).kind
+    expect([kind(certificate), kind('CN=other'), kind(null)]).toEqual(['allow', 'deny', 'deny'])
+  })
+
+  test('of two sessions without tokens is a mistake, and is free again when the one has ended', async () => {
+    const { book } = createBench()
+    book.addStatic({ ...agent, id: 'a', token: null, sources: null, certificate })
+    const second = { ...agent, id: 'b', token: null, sources: null, certificate }
+    expect(book.addStatic(second)).toMatchObject({ kind: 'refused', reason: 'sources_overlap' })
+    await book.revoke('a')
+    expect(identify(book, { ...nothing, peer: certificate }).kind).toBe('deny')
+    expect(book.addStatic(second)).toMatchObject({ id: 'b' })
   })
 })
 

@@ -125,7 +125,9 @@ class H2Visit implements LaneListener {
       maxSessionInvalidFrames: 100,
       maxSessionMemory: sessionMemoryMax,
       settings: {
-        enableConnectProtocol: true,
+        // Whoever is not told asks for WebSockets by HTTP/1.1. Node 26's own client, which has no name when it asks for its
+        // tunnel, would take the offer, and let its process end meanwhile.
+        enableConnectProtocol: connection.start.userAgent !== null,
         enablePush: false,
         initialWindowSize: streamWindow,
         maxConcurrentStreams: streamsMax,

@@ -8,7 +8,7 @@ const run = promisify(execFile)
 describe('connections that are cut under load', () => {
   it('leave a process alive, without warnings, sockets or unrecorded exchanges', async () => {
     const child = new URL('delivery-cuts-child.ts', import.meta.url).pathname
-    const { stdout } = await run(process.execPath, [child], { timeout: 55_000 })
+    const { stdout } = await run(process.execPath, [child], { timeout: 120_000 })
     const report = JSON.parse(stdout) as CutsReport
     expect(report).toEqual({ warnings: [], served: 84, openSockets: 0, openHolds: 0, unrecorded: 0 })
   }, 60_000)

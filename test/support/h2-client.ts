@@ -27,7 +27,9 @@ export async function tlsThrough(
 ): Promise<{ readonly secure: tls.TLSSocket; readonly outer: Socket }> {
   const outer = await RawClient.connect(world.ports.proxy)
   const authority = `${host}:${port}`
-  await outer.send(`CONNECT ${authority} HTTP/1.1\r\nProxy-Authorization: ${session.authorization}\r\n\r\n`)
+  await outer.send(
+    `CONNECT ${authority} HTTP/1.1\r\nUser-Agent: tests\r\nProxy-Authorization: ${session.authorization}\r\n\r\n`,
+  )
   const opened = await outer.response({ bodiless: true })
   if (typeof opened === 'string' || opened.status !== 200) throw new Error(JSON.stringify(opened))
   outer.socket.removeAllListeners('data')

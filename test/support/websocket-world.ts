@@ -74,7 +74,7 @@ export class WebSocketWorld implements AsyncDisposable {
         `${start.replace(' /', ` http://${authority}/`)}\r\nHost: ${authority}\r\n${proof}${lines}\r\n`
       return { client: outer, outer, head }
     }
-    await outer.send(`CONNECT ${authority} HTTP/1.1\r\n${proof}\r\n`)
+    await outer.send(`CONNECT ${authority} HTTP/1.1\r\nUser-Agent: tests\r\n${proof}\r\n`)
     const opened = await outer.response({ bodiless: true })
     if (typeof opened === 'string' || opened.status !== 200) throw new Error(`CONNECT: ${JSON.stringify(opened)}`)
     const client = way === 'tls' ? await outer.startTls({ servername: host, ca: caCertificate }) : outer

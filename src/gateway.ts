@@ -14,6 +14,7 @@ import { createOwnRequests, createResolverOf } from './gateway/own-requests.ts'
 import { joinParentProxy } from './gateway/parent-proxy.ts'
 import { loadPolicies, reloadPolicies } from './gateway/policy-parts.ts'
 import { type GatewaySessions, openSessions } from './gateway/session-parts.ts'
+import { loadReplicaParts } from './gateway/replica-parts.ts'
 import { createTelemetry, type GatewayTelemetry } from './gateway/telemetry-parts.ts'
 import { startWalk } from './gateway/walk-parts.ts'
 import type { OpenConnections } from './listeners/proxy-listener.ts'
@@ -86,7 +87,9 @@ async function build(
     now: () => new Date(world.now()),
     systemRoots: () => upstreamRoots('system', null),
   })
+  const shared = await loadReplicaParts(config, world)
   const leaves = createLeafCache(ca, {
+    ticketKeys: shared.ticketKeys,
     leavesMax: config.limits.leavesMax,
     deniedLeavesMax: config.limits.deniedLeavesMax,
     deniedPerSecondMax: config.limits.deniedLeavesPerSecondMax,
@@ -97,11 +100,12 @@ async function build(
   const doors: Endpoint[] = []
   const places = new OwnPlaces()
   const resolve = createResolverOf(config)
+  if (shared.redisAuthority !== null) places.add(shared.redisAuthority)
   const ways = await joinParentProxy(config, { world, resolve, doors, places })
-  const ownRequests = createOwnRequests(config, resolve, places, ways)
-  await ownRequests.findVaults()
+  const ownRequests = createOwnRequests(config, resolve, places, { ways, store: shared.redisAuthority })
+  await ownRequests.findOwn()
   const network = { ask: ownRequests.ask, epochMs: world.now }
-  const sessions = await openSessions(config, world, network, (credentials, inUse) =>
+  const sessions = await openSessions(config, world, { network, ...shared }, (credentials, inUse) =>
     loadPolicies(config, credentials, inUse, log),
   )
   undo.push(() => sessions.close())
@@ -144,7 +148,7 @@ async function build(
     ca,
     clientUrl: walk.clientUrl,
     sessionDoors: walk.sessionDoors,
-    ready: () => readiness(state, telemetry, ca, world),
+    ready: () => readiness(state, telemetry, ca, world, sessions),
   })
   undo.push(() => control.close())
   doors.push(...control.endpoints)
@@ -189,12 +193,14 @@ function readiness(
   telemetry: GatewayTelemetry,
   ca: SigningCa,
   world: GatewayWorld,
+  sessions: GatewaySessions,
 ): { ready: boolean; problems: string[] } {
   const problems = [
     ...(state.enforcing ? [] : ['not_enforcing']),
     ...(state.draining ? ['draining'] : []),
     ...(telemetry.accepting() ? [] : ['audit_blocked']),
     ...(ca.notAfter.getTime() > world.now() ? [] : ['ca_expired']),
+    ...(sessions.book.shared.state() === 'lost' ? ['store_lost'] : []),
   ]
   return { ready: problems.length === 0, problems }
 }
@@ -217,6 +223,7 @@ function gaugesOf(
     connectionsOpen: () => state.connections.open,
     connectionsEvicted: () => state.connections.evicted,
     nearLimits: () => countNear(live().map(({ budget }) => budget)),
+    storeUp: () => sessions.book.shared.state() === 'here',
   }
 }
 

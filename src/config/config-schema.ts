@@ -16,6 +16,7 @@ import { peerNamePattern } from '../tls/peer-name.ts'
 import { type ListenerTls, ListenerTlsShape } from './parse-listener.ts'
 import { type ParentConfig, ParentShape } from './parse-parent.ts'
 import { type ProcessLimitKey, type ProcessLimits, processLimitKeys, processLimits } from './process-limits.ts'
+import { type RedisConfig, type SecretPlace, StateKeySchema, StoreSchema } from './store-schema.ts'
 
 const closed = { additionalProperties: false }
 const Name = Type.String({ pattern: nameText })
@@ -90,11 +91,12 @@ const sections = {
   stateDirectory: Type.Optional(Path),
   publicDirectory: Type.Optional(PathOrNull),
   ca: Type.Optional(OwnCa),
+  stateKey: Type.Optional(StateKeySchema),
   policies: Type.Optional(PathOrNull),
   sessions: Type.Optional(
     Type.Object(
       {
-        store: Type.Optional(Type.Enum(['file', 'memory'])),
+        store: Type.Optional(StoreSchema),
         defaultTtl: Type.Optional(Type.String({ maxLength: 32, description: '30m, 1h' })),
         secretKey: Type.Optional(SecretKey),
         doors: Type.Optional(
@@ -255,10 +257,12 @@ export type Config = {
   readonly stateDirectory: string
   readonly publicDirectory: string
   readonly ca: { readonly certificate: string; readonly key: string } | null
+  /** Null: one of our own, made in the state directory. */
+  readonly stateKey: SecretPlace | null
   /** Null: the shipped policies only. */
   readonly policies: string | null
   readonly sessions: {
-    readonly store: 'file' | 'memory'
+    readonly store: RedisConfig | 'file' | 'memory'
     readonly defaultTtlMs: number
     /** Null: the state key serves. */
     readonly secretKey: { readonly env: string } | { readonly file: string } | null

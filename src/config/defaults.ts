@@ -11,6 +11,8 @@ export function configDefaults(stateDirectory: string): Readonly<Record<string, 
     // Null: public/ in the state directory.
     publicDirectory: null,
     ca: null,
+    // Null: one of its own, in the state directory.
+    stateKey: null,
     // Null: the shipped policies only.
     policies: null,
     sessions: { store: 'file', defaultTtl: '1h', secretKey: null, static: [] },

@@ -93,14 +93,14 @@ export async function loadConfig(options: LoadOptions): Promise<Issue[] | Loaded
 
 const noFile: ConfigText = { value: {}, at: () => ({ file: 'configuration', line: 0, column: 0 }) }
 
-const secretKeys: ReadonlySet<string> = new Set(['secret', 'secretKey', 'token'])
+const sourceKeys: ReadonlySet<string> = new Set(['secret', 'secretKey', 'stateKey', 'token', 'url'])
 
-/** Names under `env:` of any `secret:`, `secretKey:` or `token:`: whatever these variables are called, they are no settings. */
+/** Names under `env:` of any of these: whatever these variables are called, they are no settings. */
 function secretVariables(value: unknown, found: Set<string> = new Set()): Set<string> {
   if (Array.isArray(value)) for (const item of value) secretVariables(item, found)
   if (!isRecord(value)) return found
   for (const [key, inner] of Object.entries(value)) {
-    const isSource = secretKeys.has(key) && isRecord(inner) && typeof inner['env'] === 'string'
+    const isSource = sourceKeys.has(key) && isRecord(inner) && typeof inner['env'] === 'string'
     if (isSource) found.add(String(inner['env']))
     else secretVariables(inner, found)
   }

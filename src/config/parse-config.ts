@@ -16,6 +16,7 @@ import { checkControl, checkListeners, checkSessions } from './check-doors.ts'
 import { parseDns } from './parse-dns.ts'
 import { listenerOf } from './parse-listener.ts'
 import { parentWarnings, parseParent } from './parse-parent.ts'
+import { checkStore, parseStore, placeOf } from './parse-store.ts'
 import { parseProcessLimit, type ProcessLimits, processLimitKeys, processLimits } from './process-limits.ts'
 
 const checkShape = shapeCheck(ConfigShape)
@@ -48,6 +49,7 @@ export function parseConfig(
   const amounts = parseAmounts(effective, issues)
   checkListeners(effective, issues)
   checkSessions(effective, issues)
+  checkStore(effective, issues)
   const warnings = checkControl(effective, issues)
   checkAudit(effective, issues)
   const found = [...issues.list(), ...(credentials.kind === 'issues' ? credentials.issues : [])]
@@ -96,8 +98,9 @@ function assemble(written: Filled<ConfigShape>, parsed: Parsed): ParsedConfig {
       publicDirectory: pathOrNull('publicDirectory', written.publicDirectory) ?? join(stateDirectory, 'public'),
       ca: ca === null ? null : { certificate: resolvePath('ca', ca.certificate), key: resolvePath('ca', ca.key) },
       policies: pathOrNull('policies', written.policies),
+      stateKey: placeOf(written.stateKey, (path) => resolvePath('stateKey', path)),
       sessions: {
-        store: sessions.store,
+        store: parseStore(sessions.store, (path) => resolvePath('sessions.store', path)),
         defaultTtlMs: amounts.defaultTtlMs,
         secretKey: secretKeyOf(sessions.secretKey, resolvePath),
         doors: {

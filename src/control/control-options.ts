@@ -9,7 +9,7 @@ import type { ControlToken } from './control-token.ts'
 
 type ControlSessions = Pick<
   SessionBook,
-  'create' | 'dropToken' | 'get' | 'isExpired' | 'list' | 'patch' | 'revoke' | 'rotate'
+  'create' | 'dropToken' | 'get' | 'isExpired' | 'list' | 'patch' | 'revoke' | 'rotate' | 'shared'
 >
 
 type ControlPolicies = Pick<PolicyBook, 'compileInline' | 'get' | 'list' | 'usesOf'>

@@ -14,6 +14,8 @@ export type Call = {
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: TSchema
   readonly answer: Answer
+  /** Other answers that are no problems. */
+  readonly also?: Readonly<Record<number, { readonly says: string; readonly body: TSchema }>>
   /** Answered with 201 where there was none. */
   readonly creates?: true
 }
@@ -22,6 +24,7 @@ export const ref = (name: string): TSchema => Type.Unsafe({ $ref: `#/components/
 const listOf = (key: string, item: TSchema): TSchema => Type.Object({ [key]: Type.Array(item) })
 const Alive = Type.Object({ status: Type.Literal('alive') })
 const Ready = Type.Object({ status: Type.Enum(['not_ready', 'ready']), problems: Type.Array(Type.String()) })
+const Laggards = Type.Object({ laggards: Type.Array(Type.String()) })
 const looks = ['read', 'sessions']
 const makes = ['sessions']
 
@@ -67,7 +70,8 @@ export const calls: Readonly<Record<string, Readonly<Record<string, Call>>>> = {
       summary: 'End a session.',
       scopes: makes,
       path: ['id'],
-      answer: { status: 204, says: 'Its last connection is cut.' },
+      answer: { status: 204, says: 'Its last connection is cut, on every replica.' },
+      also: { 202: { says: 'It is over here; these replicas have not said so yet.', body: Laggards } },
     },
   },
   '/v1/sessions/{id}/token': {

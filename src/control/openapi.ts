@@ -68,6 +68,12 @@ function operationOf(call: Call): Readonly<Record<string, unknown>> {
     responses: {
       [status]: answered,
       ...(call.creates === undefined ? {} : { 201: { ...answered, description: 'Made.' } }),
+      ...Object.fromEntries(
+        Object.entries(call.also ?? {}).map(([other, { says: description, body: schema }]) => [
+          other,
+          { description, content: { 'application/json': { schema } } },
+        ]),
+      ),
       default: { $ref: '#/components/responses/Problem' },
     },
   }

@@ -8,7 +8,7 @@
 
 import type { Config } from '../config/config-schema.ts'
 import type { AskOwn, HttpsPlace, OwnRequest } from '../credentials/own-request.ts'
-import { hostField } from '../net/authority.ts'
+import { type Authority, hostField } from '../net/authority.ts'
 import { type AddressPermit, decideAddress } from '../policy/decide-address.ts'
 import { decideHost } from '../policy/decide-host.ts'
 import { noLimits } from '../policy/parse-limits.ts'
@@ -27,19 +27,23 @@ const answerBytesMax = 256 * 1024
 
 export type OwnRequests = {
   readonly ask: AskOwn
-  /** Asks where the vaults are, so that it is known before the first sandbox comes. */
-  readonly findVaults: () => Promise<void>
+  /** Asks where vaults and store are, so that it is known before the first sandbox comes. */
+  readonly findOwn: () => Promise<void>
 }
 
-/** Vaults are added to `places`, which no sandbox may reach. */
+/**
+ * Vaults are added to `places`, which no sandbox may reach. `store`: where sessions are kept, if that is over the network; it
+ * stands there already, and nothing is asked of it here.
+ */
 export function createOwnRequests(
   config: Config,
   resolve: Resolve,
   places: OwnPlaces,
-  ways: WaysOf | null,
+  { ways, store }: { readonly ways: WaysOf | null; readonly store: Authority | null },
 ): OwnRequests {
   const vaultPlaces = config.credentials.flatMap(({ secret }) => secret.vault ?? [])
   for (const { authority } of vaultPlaces) places.add(authority)
+  const ownPlaces = [...vaultPlaces, ...(store === null ? [] : [{ authority: store }])]
   const options = poolOptions(config, ways)
   // Parsed when the first of them is sent: most gateways send none.
   let context: ReturnType<typeof createUpstreamContext> | null = null
@@ -75,12 +79,12 @@ export function createOwnRequests(
 
   return {
     ask,
-    findVaults: async () => {
-      const find = async (place: HttpsPlace): Promise<void> => {
+    findOwn: async () => {
+      const find = async (place: Pick<HttpsPlace, 'authority'>): Promise<void> => {
         const answer = await resolve(place.authority.host)
         if (answer.kind === 'resolved') places.note(place.authority, answer.addresses)
       }
-      await Promise.all(vaultPlaces.map(find))
+      await Promise.all(ownPlaces.map(find))
     },
   }
 }

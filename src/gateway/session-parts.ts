@@ -16,12 +16,13 @@ import { Policy, type Grant } from '../policy/policy.ts'
 import type { PolicyBook } from '../policy/policy-book.ts'
 import { SessionBook, type StaticSession } from '../sessions/session-book.ts'
 import type { LimitDefaults } from '../sessions/session-limits.ts'
-import type { StoredSession } from '../sessions/session-store.ts'
+import type { SessionStore, StoredSession } from '../sessions/session-store.ts'
 import { sessionStores } from '../sessions/index.ts'
-import { deriveKey, loadStateKey } from '../sessions/state-key.ts'
+import { deriveKey } from '../sessions/state-key.ts'
 import { type GatewayWorld, StartError } from '../gateway.ts'
 import type { GatewayPolicies } from './policy-parts.ts'
 import type { PolicyShelf } from './policy-shelf.ts'
+import type { ReplicaParts } from './replica-parts.ts'
 
 export type GatewaySessions = {
   readonly book: SessionBook
@@ -44,14 +45,13 @@ const operatorKeyMin = 32
 export async function openSessions(
   config: Config,
   world: GatewayWorld,
-  network: OwnNetwork,
+  { network, stateKey, redis }: Pick<ReplicaParts, 'redis' | 'stateKey'> & { readonly network: OwnNetwork },
   loadPolicies: (
     credentials: ReturnType<CredentialBook['hosts']>,
     inUse: () => ReadonlySet<string>,
   ) => Promise<GatewayPolicies>,
 ): Promise<GatewaySessions> {
   const warn = (message: string): void => world.log.warn({}, message)
-  const stateKey = loadStateKey(config.stateDirectory, randomBytes)
   const operatorKey = await readOperatorKey(config, world)
   const seal = createSecretSeal(deriveKey(operatorKey ?? stateKey, 'secrets'))
   const credentials = new CredentialBook({
@@ -69,10 +69,12 @@ export async function openSessions(
     return names
   }
   const { book: policies, shelf, settled } = await loadPolicies(credentials.hosts(), inUse)
-  const store = sessionStores[config.sessions.store]({
+  const { store: kind } = config.sessions
+  const store = sessionStores[typeof kind === 'string' ? kind : 'redis']({
     directory: config.stateDirectory,
     key: deriveKey(stateKey, 'sessions'),
     log: warn,
+    ...(redis === null ? {} : { redis }),
   })
   const book = new SessionBook({
     store,
@@ -92,7 +94,7 @@ export async function openSessions(
         .credentials.flatMap((slot) => (credentials.get(slot) === undefined ? [] : [[slot, slot]])),
     )
   addStatics(config, world, { book, policies, fillingFor })
-  await book.load()
+  await loadBook(book, store)
   const unwatch = policies.onChange((names) => {
     const changed = new Set(names)
     book.refresh({ concerns: ({ stored, current }) => isMadeOf(policies, stored, current.policy, changed) })
@@ -110,6 +112,15 @@ export async function openSessions(
       await Promise.all([book.close(), settled()])
       credentials.close()
     },
+  }
+}
+
+async function loadBook(book: SessionBook, store: SessionStore): Promise<void> {
+  try {
+    await book.load()
+  } catch (error) {
+    await store.close()
+    throw error
   }
 }
 

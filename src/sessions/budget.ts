@@ -8,7 +8,7 @@
 
 import { type Deny, deny } from '../policy/decision.ts'
 import type { DenyReason } from '../policy/deny-reason.ts'
-import { Allowance } from './allowance.ts'
+import { Allowance, type Keeping } from './allowance.ts'
 import { HostBudget } from './host-budget.ts'
 import { RateWindow } from './rate-window.ts'
 import type { LimitsInForce } from './session-limits.ts'
@@ -31,6 +31,7 @@ export type Spent = Extract<DenyReason, 'download_limit' | 'upload_limit'>
 
 /** Writes down what sessions spend, ahead of the spending. */
 export type Ledger = {
+  readonly keeping: Exclude<Keeping, 'here'>
   /** In a moment, with what else there is. */
   readonly soon: (budget: Budget) => void
   /** Before this returns, as far as the store can. */
@@ -71,6 +72,8 @@ export class Budget {
   #latest: HostBudget | null = null
   /** Limits it came near since somebody asked. */
   #news: readonly LimitName[] = none
+  /** Requests of the last minute that other replicas have admitted. */
+  requestsElsewhere = 0
   #rateNear = false
   #connectionsNear = false
 
@@ -79,12 +82,25 @@ export class Budget {
     this.session = session
     this.#limits = limits
     this.#ledger = ledger
-    this.up = new Allowance(limits.uploadBytes, ledger !== null)
-    this.down = new Allowance(limits.downloadBytes, ledger !== null)
+    this.up = new Allowance(limits.uploadBytes, this.keeping)
+    this.down = new Allowance(limits.downloadBytes, this.keeping)
   }
 
   get connections(): number {
     return this.#connections
+  }
+
+  get keeping(): Keeping {
+    return this.#ledger?.keeping ?? 'here'
+  }
+
+  get hosts(): ReadonlyMap<string, HostBudget> {
+    return this.#hosts
+  }
+
+  /** Requests of the last minute. */
+  recent(now: number): number {
+    return this.#requests.recent(now)
   }
 
   get limits(): LimitsInForce {
@@ -94,8 +110,8 @@ export class Budget {
   /** In force at once; what is open beyond a smaller one ends with its next byte. */
   set limits(limits: LimitsInForce) {
     this.#limits = limits
-    this.up.resize(limits.uploadBytes, this.#ledger !== null)
-    this.down.resize(limits.downloadBytes, this.#ledger !== null)
+    this.up.resize(limits.uploadBytes, this.keeping)
+    this.down.resize(limits.downloadBytes, this.keeping)
     for (const host of this.#hosts.values()) host.resize(limits)
   }
 
@@ -105,6 +121,8 @@ export class Budget {
   }
 
   openConnection(): void {
+    // A first lease is on its way before there is anything to spend it on.
+    if (this.#connections === 0 && this.keeping === 'shared') this.#ledger?.soon(this)
     this.#connections++
     this.#watchConnections()
   }
@@ -124,15 +142,16 @@ export class Budget {
     const up = known === undefined ? Math.min(this.up.left, limits.perHost.uploadBytes) : known.upLeft
     if (up <= 0 || up < bodyBytes) return deny('upload_limit', `${bodyBytes} bytes and a head to send, ${up} left`)
     const down = known === undefined ? Math.min(this.down.left, limits.perHost.downloadBytes) : known.downLeft
-    if (down <= 0) return deny('download_limit', `${this.down.used} of ${this.down.max} bytes came, ${down} left`)
+    if (down <= 0) return deny('download_limit', `${this.down.used} of ${this.down.limit} bytes came, ${down} left`)
     if (known === undefined && this.#hosts.size >= limits.distinctHosts)
       return deny('host_limit', `${this.#hosts.size} other hosts`)
 
     const perHost = limits.perHost.requestsPerMinute
     if (known !== undefined && perHost < limits.requestsPerMinute && known.requests.recent(now) >= perHost)
       return tooFast(`${perHost} a minute to one host`, known.requests.waitSeconds(now, perHost))
-    if (!this.#requests.take(now, limits.requestsPerMinute))
-      return tooFast(`${limits.requestsPerMinute} a minute`, this.#requests.waitSeconds(now, limits.requestsPerMinute))
+    const here = limits.requestsPerMinute - this.requestsElsewhere
+    if (!this.#requests.take(now, here))
+      return tooFast(`${limits.requestsPerMinute} a minute`, this.#requests.waitSeconds(now, here))
     this.#watchRate(limits.requestsPerMinute)
     const host = known ?? this.#meet(name)
     if (perHost < limits.requestsPerMinute) host.requests.take(now, perHost)
@@ -164,7 +183,7 @@ export class Budget {
     return {
       uploadBytes: { used: this.up.used, limit: limits.uploadBytes },
       downloadBytes: { used: this.down.used, limit: limits.downloadBytes },
-      requestsPerMinute: { used: this.#requests.recent(now), limit: limits.requestsPerMinute },
+      requestsPerMinute: { used: this.#requests.recent(now) + this.requestsElsewhere, limit: limits.requestsPerMinute },
       concurrentConnections: { used: this.#connections, limit: limits.concurrentConnections },
       distinctHosts: { used: this.#hosts.size, limit: limits.distinctHosts },
     }
@@ -174,7 +193,7 @@ export class Budget {
   noted(spent: Allowance, name: LimitName): void {
     const { neared, write } = spent.passed()
     // One host that may take all says nothing that the session does not say.
-    if (neared && (spent === this.up || spent === this.down || spent.max < this.#limitOf(name))) this.#tell(name)
+    if (neared && (spent === this.up || spent === this.down || spent.limit < this.#limitOf(name))) this.#tell(name)
     if (write !== 'no') this.#ledger?.[write](this)
   }
 
@@ -213,6 +232,11 @@ export class Budget {
     for (const one of [this.up, this.down]) one.restore(one.ahead())
   }
 
+  /** Other replicas met it. */
+  hear(name: string): void {
+    if (!this.#hosts.has(name)) this.#hostOf(name)
+  }
+
   #meet(name: string): HostBudget {
     const host = this.#hostOf(name)
     if (this.#hosts.size === Math.ceil(this.#limits.distinctHosts * nearShare)) this.#tell('distinctHosts')
@@ -221,7 +245,7 @@ export class Budget {
   }
 
   #hostOf(name: string): HostBudget {
-    const host = new HostBudget(this, name, this.#ledger !== null)
+    const host = new HostBudget(this, name, this.keeping)
     this.#hosts.set(name, host)
     return host
   }

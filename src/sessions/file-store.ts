@@ -6,11 +6,11 @@
  * trusted as a whole is a startup error. One process at a time.
  */
 
-import { createHmac, timingSafeEqual } from 'node:crypto'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { securePrivateDirectory, securePrivateFile } from './private-file.ts'
 import { createUsageTable } from './usage-table.ts'
+import { parseJson, sealOf, unseal } from './row-seal.ts'
 import { parseStoredSession, type SessionStore, type StoredSession, type StoreOptions } from './session-store.ts'
 
 const formatVersion = 1
@@ -99,21 +99,7 @@ function readRow(row: Readonly<Record<string, unknown>>, key: Buffer): StoredSes
 
 /** The text of a row that this gateway sealed. */
 function openRow({ body, seal }: Readonly<Record<string, unknown>>, key: Buffer): string | null {
-  if (typeof body !== 'string' || !(seal instanceof Uint8Array)) return null
-  const expected = sealOf(body, key)
-  return seal.length === expected.length && timingSafeEqual(seal, expected) ? body : null
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return null
-  }
-}
-
-function sealOf(body: string, key: Buffer): Buffer {
-  return createHmac('sha256', key).update(body).digest()
+  return typeof body === 'string' && seal instanceof Uint8Array ? unseal(body, seal, key) : null
 }
 
 function numberOf(row: Readonly<Record<string, unknown>> | undefined): number {

@@ -5,7 +5,7 @@
  * Promises: a byte is counted before it goes on, and one that would be too many is not counted and does not.
  */
 
-import { Allowance } from './allowance.ts'
+import { Allowance, type Keeping } from './allowance.ts'
 import type { Budget } from './budget.ts'
 import { RateWindow } from './rate-window.ts'
 import type { LimitsInForce } from './session-limits.ts'
@@ -18,15 +18,15 @@ export class HostBudget {
   /** There is a row of it. */
   written = false
   readonly #all: Budget
-  readonly #lasting: boolean
+  readonly #keeping: Keeping
 
-  constructor(all: Budget, name: string, lasting: boolean) {
+  constructor(all: Budget, name: string, keeping: Keeping) {
     const { limits } = all
     this.#all = all
-    this.#lasting = lasting
+    this.#keeping = keeping
     this.name = name
-    this.up = new Allowance(limits.perHost.uploadBytes, this.#outlives('uploadBytes', limits))
-    this.down = new Allowance(limits.perHost.downloadBytes, this.#outlives('downloadBytes', limits))
+    this.up = new Allowance(limits.perHost.uploadBytes, this.#keepingOf('uploadBytes', limits))
+    this.down = new Allowance(limits.perHost.downloadBytes, this.#keepingOf('downloadBytes', limits))
   }
 
   get upLeft(): number {
@@ -66,12 +66,12 @@ export class HostBudget {
   }
 
   resize(limits: LimitsInForce): void {
-    this.up.resize(limits.perHost.uploadBytes, this.#outlives('uploadBytes', limits))
-    this.down.resize(limits.perHost.downloadBytes, this.#outlives('downloadBytes', limits))
+    this.up.resize(limits.perHost.uploadBytes, this.#keepingOf('uploadBytes', limits))
+    this.down.resize(limits.perHost.downloadBytes, this.#keepingOf('downloadBytes', limits))
   }
 
   /** Where a host may take all that there is, what is written of the session is enough. */
-  #outlives(name: 'downloadBytes' | 'uploadBytes', limits: LimitsInForce): boolean {
-    return this.#lasting && limits.perHost[name] < limits[name]
+  #keepingOf(name: 'downloadBytes' | 'uploadBytes', limits: LimitsInForce): Keeping {
+    return limits.perHost[name] < limits[name] ? this.#keeping : 'here'
   }
 }

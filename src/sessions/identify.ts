@@ -56,7 +56,11 @@ function byCredentials(book: SessionBook, value: string, place: Place): Decision
   const session = book.get(pair.id)
   // Both are worked out before either is looked at: an unknown id costs what a wrong token costs.
   const proven = isTokenOf(session?.current.tokenHash ?? null, pair.token)
-  if (!proven || session === undefined) return wrong('the proxy credentials name no session')
+  if (!proven || session === undefined) {
+    // Whether they name one that was made elsewhere meanwhile nobody can say; it is said of all alike.
+    if (book.shared.state() !== 'here') return deny('decision_unavailable', 'the session store is away')
+    return wrong('the proxy credentials name no session')
+  }
   const decision = admit(book, session, place)
   if (decision.kind === 'allow') book.noteTokenUse(session)
   return decision
@@ -71,7 +75,11 @@ function admit(book: SessionBook, session: BookedSession, { peer, source }: Plac
   const { certificate = null } = session.stored
   if (certificate !== null && certificate !== peer) return wrong(`session ${session.id} does not show this certificate`)
   if (book.isExpired(session)) return deny('session_expired', session.id)
-  if (session.unresolved) return deny('decision_unavailable', `the policy of session ${session.id} does not resolve`)
+  if (session.unresolved) {
+    const what =
+      book.shared.state() === 'lost' ? 'the session store is lost' : `the policy of ${session.id} does not resolve`
+    return deny('decision_unavailable', what)
+  }
   return allow(session)
 }
 

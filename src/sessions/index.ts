@@ -2,9 +2,11 @@
 
 import { createFileStore } from './file-store.ts'
 import { createMemoryStore } from './memory-store.ts'
+import { createRedisStore } from './redis-store.ts'
 import type { SessionStore, StoreOptions } from './session-store.ts'
 
 export const sessionStores = {
   file: createFileStore,
   memory: createMemoryStore,
+  redis: createRedisStore,
 } satisfies Record<string, (options: StoreOptions) => SessionStore>

@@ -78,7 +78,7 @@ export function refuseSpent(asked: string | null | undefined, spec: NewSession):
   return refusal(isSame ? 'idempotency_conflict' : 'idempotency_mismatch', 'its session is over')
 }
 
-function hashed(token: string): string {
+export function hashed(token: string): string {
   return hashToken(token).toString('hex')
 }
 

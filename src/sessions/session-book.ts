@@ -7,11 +7,11 @@
  */
 
 import assert from 'node:assert/strict'
-import type { Grant } from '../policy/policy.ts'
 import { type BookedSession, bookSession, cutWhere, resolveSession } from './booked-session.ts'
 import { IdempotencyKeys } from './idempotency-keys.ts'
 import {
   type Created,
+  hashed,
   keyOf,
   type NewSession,
   policyText,
@@ -24,19 +24,24 @@ import {
   storedNew,
   storedStatic,
 } from './new-session.ts'
-import { hashToken, mintSessionId, mintToken } from './session-token.ts'
+import { Grants } from './grants.ts'
+import { mintSessionId, mintToken } from './session-token.ts'
 import type { CutReason } from './session.ts'
-import type { GrantFor, Refresh, SessionBookOptions } from './session-book-options.ts'
-import type { StoredSession } from './session-store.ts'
+import type { Refresh, SessionBookOptions } from './session-book-options.ts'
+import type { SharedStore, StoredSession } from './session-store.ts'
+import { ledgerOf } from './lease-ledger.ts'
+import { alone, createNews } from './store-news.ts'
 import { TokenlessSessions } from './tokenless-sessions.ts'
-import { UsageLedger } from './usage-ledger.ts'
+import { Turns } from './turns.ts'
 
 export type { Created, NewSession, Refusal, SessionChanges, StaticSession } from './new-session.ts'
 
 export class SessionBook {
+  /** Of the store, where other replicas write it too. */
+  readonly shared: SharedStore
   readonly #options: Required<SessionBookOptions>
-  readonly #ledger: UsageLedger
-  #grantFor: GrantFor
+  readonly #ledger: ReturnType<typeof ledgerOf>
+  readonly #grants: Grants
   readonly #sessions = new Map<string, BookedSession>()
   readonly #keys: IdempotencyKeys
   /** Idempotency keys of creates that are under way. */
@@ -44,16 +49,17 @@ export class SessionBook {
   readonly tokenless = new TokenlessSessions()
   /** Ended, but the store could not forget them yet. */
   readonly #unforgotten = new Set<string>()
-  /** Changes to the store, one after the other, so that the last one asked for is the last one written. */
-  #last: Promise<unknown> = Promise.resolve()
+  /** Ended here while a shared store could still bring them back; until when. */
+  readonly #over = new Map<string, number>()
+  readonly #turns = new Turns()
   #timer: NodeJS.Timeout | null = null
 
   constructor(options: SessionBookOptions) {
     this.#options = { sessionsMax: 10_000, expiredKeptMs: 3_600_000, keysKeptMs: 86_400_000, ...options }
-    const { keysKeptMs, sessionsMax } = this.#options
-    this.#keys = new IdempotencyKeys({ keptMs: keysKeptMs, spentMax: 2 * sessionsMax })
-    this.#grantFor = options.grantFor
-    this.#ledger = new UsageLedger(options)
+    this.#keys = new IdempotencyKeys({ keptMs: this.#options.keysKeptMs, spentMax: 2 * this.#options.sessionsMax })
+    this.shared = options.store.shared ?? alone
+    this.#grants = new Grants(options.grantFor, this.shared, options.log)
+    this.#ledger = ledgerOf(options, () => this.list())
   }
 
   /** Takes in what the store kept, and begins to sweep. */
@@ -66,6 +72,15 @@ export class SessionBook {
       else this.#adopt(stored, 'store')
     }
     await this.#ledger.load(this.list())
+    const news = createNews(this, {
+      isOver: (id) => this.#over.has(id),
+      adopt: (stored) => void this.#adopt(stored, 'store'),
+      replace: (session, stored) => this.tokenless.renew(session, () => this.#replace(session, stored)),
+      end: (session) => this.#end(session, 'revoked'),
+      forget: (id) => void this.#unforgotten.add(id),
+      bury: (stored) => void this.#keys.spend(stored, this.#options.now()),
+    })
+    this.shared.follow(news)
     this.#timer = setInterval(() => void this.sweep(), this.#options.sweepMs).unref()
   }
 
@@ -85,11 +100,11 @@ export class SessionBook {
   /** Of two calls at once with one idempotency key the second is refused: its answer would undo that of the first. */
   async create(spec: NewSession): Promise<Created | Refusal> {
     assert(Number.isSafeInteger(spec.ttlMs) && spec.ttlMs > 0)
-    if (spec.idempotencyKey === null) return this.#inTurn(() => this.#make(spec))
+    if (spec.idempotencyKey === null) return this.#turns.take(() => this.#make(spec))
     const key = keyOf(spec.owner, spec.idempotencyKey)
     if (this.#making.has(key)) return refusal('idempotency_busy', spec.idempotencyKey)
     this.#making.add(key)
-    return this.#inTurn(() => this.#again(spec) ?? this.#make(spec)).finally(() => this.#making.delete(key))
+    return this.#turns.take(() => this.#again(spec) ?? this.#make(spec)).finally(() => this.#making.delete(key))
   }
 
   /** Never expires and is not stored: the configuration brings it back. */
@@ -98,20 +113,20 @@ export class SessionBook {
     const stored = storedStatic(spec, this.#options.now())
     const rival = this.tokenless.rivalOf(stored)
     if (rival !== null) return refusal('sources_overlap', `${spec.id} and ${rival.id}`)
-    if (this.#grant(stored) === null) return refusal('policy_unresolved', policyText(stored))
+    if (this.#grants.of(stored) === null) return refusal('policy_unresolved', policyText(stored))
     return this.#adopt(stored, 'process')
   }
 
   /** Null: there is no such session, or it is over. */
   patch(id: string, changes: SessionChanges): Promise<BookedSession | Refusal | null> {
-    return this.#inTurn(async () => {
+    return this.#turns.take(async () => {
       const session = this.#sessions.get(id)
       if (session === undefined || this.isExpired(session)) return null
       if (session.kept === 'process') return refusal('static_session', id)
       const { ttlMs, ...rest } = changes
       const expiresAt = ttlMs === undefined ? session.stored.expiresAt : this.#options.now() + ttlMs
       const stored = { ...session.stored, ...rest, expiresAt }
-      if (this.#grant(stored) === null) return refusal('policy_unresolved', policyText(stored))
+      if (this.#grants.of(stored) === null) return refusal('policy_unresolved', policyText(stored))
       await this.#write(session, stored)
       return session.ended ? null : session
     })
@@ -120,13 +135,10 @@ export class SessionBook {
   /** Resolves when every connection of the session is cut and the store has forgotten it; false: there is none. */
   async revoke(id: string, why: CutReason = 'revoked'): Promise<boolean> {
     const session = this.#sessions.get(id)
-    if (session === undefined) {
-      if (!this.#unforgotten.has(id)) return false
-    } else {
-      this.#end(session, why)
-      if (session.kept === 'process') return true
-    }
-    await this.#inTurn(() => this.#forget(id))
+    if (session === undefined && !this.#unforgotten.has(id)) return false
+    if (session !== undefined) this.#end(session, why)
+    if (session?.kept === 'process') return true
+    await this.#turns.take(() => this.#forget(id))
     return true
   }
 
@@ -138,7 +150,7 @@ export class SessionBook {
   /** A new token; the old one proves nothing from the moment this resolves. Null: no such session, or a static one. */
   async rotate(id: string): Promise<string | null> {
     const token = mintToken(this.#options.random)
-    return (await this.#prove(id, hashToken(token).toString('hex'))) ? token : null
+    return (await this.#prove(id, hashed(token))) ? token : null
   }
 
   /** Its sources alone prove it from then on. False: no such session, or none that they would prove. */
@@ -147,8 +159,8 @@ export class SessionBook {
   }
 
   /** After policies changed: every session that is concerned anew, cutting exactly what its new snapshot does not allow. */
-  refresh({ concerns, grantFor = this.#grantFor }: Refresh = {}): void {
-    this.#grantFor = grantFor
+  refresh({ concerns, grantFor = this.#grants.grantFor }: Refresh = {}): void {
+    this.#grants.grantFor = grantFor
     for (const session of this.#sessions.values())
       if (session.unresolved || concerns?.(session) !== false) this.#replace(session, session.stored)
   }
@@ -158,9 +170,9 @@ export class SessionBook {
     if (session.stored.tokenUsed) return
     session.stored = { ...session.stored, tokenUsed: true }
     if (session.kept === 'process') return
-    this.#inTurn(async () => {
-      if (!session.ended) await this.#options.store.put(session.stored)
-    }).catch((error: unknown) => this.#options.log(`session ${session.id}: first use not stored: ${text(error)}`))
+    this.#turns
+      .take(() => (session.ended ? Promise.resolve() : this.#options.store.put(session.stored)))
+      .catch((error: unknown) => this.#options.log(`session ${session.id}: first use not stored: ${text(error)}`))
   }
 
   /** Cuts what expired sessions hold open, and forgets those that expired long ago. */
@@ -169,16 +181,17 @@ export class SessionBook {
       if (this.isExpired(session)) this.#cut(session, 'expired', () => true)
     this.#endExpired(this.#options.now() - this.#options.expiredKeptMs)
     for (const id of this.#keys.expire(this.#options.now())) this.#unforgotten.add(id)
+    for (const [id, until] of this.#over) if (until <= this.#options.now()) this.#over.delete(id)
     for (const id of this.#unforgotten) {
-      await this.#inTurn(() => this.#forget(id)).catch((error: unknown) =>
-        this.#options.log(`session ${id}: over, but still in the store: ${text(error)}`),
-      )
+      await this.#turns
+        .take(() => this.#forget(id))
+        .catch((error: unknown) => this.#options.log(`session ${id}: over, but still in the store: ${text(error)}`))
     }
   }
 
   async close(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer)
-    await this.#inTurn(() => this.#ledger.close(this.list()).then(() => this.#options.store.close()))
+    await this.#turns.take(() => this.#ledger.close(this.list()).then(() => this.#options.store.close()))
   }
 
   async #make(spec: NewSession): Promise<Created | Refusal> {
@@ -187,9 +200,11 @@ export class SessionBook {
     const token = mintToken(this.#options.random)
     const stored = storedNew(spec, mintSessionId(this.#options.random), token, this.#options.now())
     if (this.#sessions.has(stored.id)) return refusal('id_taken', stored.id)
-    if (this.#grant(stored) === null) return refusal('policy_unresolved', policyText(stored))
+    if (this.#grants.of(stored) === null) return refusal('policy_unresolved', policyText(stored))
     await this.#options.store.put(stored)
-    return { kind: 'created', session: this.#adopt(stored, 'store'), token }
+    // Where many write, word of it may have been here first.
+    const session = this.#sessions.get(stored.id) ?? this.#adopt(stored, 'store')
+    return { kind: 'created', session, token }
   }
 
   /** Null: this key has made nothing. */
@@ -208,12 +223,12 @@ export class SessionBook {
     const refused = refuseReplay(stored, spec)
     if (refused !== null) return refused
     const token = mintToken(this.#options.random)
-    await this.#write(session, { ...stored, tokenHash: hashToken(token).toString('hex') })
+    await this.#write(session, { ...stored, tokenHash: hashed(token) })
     return { kind: 'created', session, token }
   }
 
   #prove(id: string, tokenHash: string | null): Promise<boolean> {
-    return this.#inTurn(async () => {
+    return this.#turns.take(async () => {
       const session = this.#sessions.get(id)
       if (session === undefined || session.kept === 'process' || this.isExpired(session)) return false
       // No token is one that may not be handed out again.
@@ -225,7 +240,7 @@ export class SessionBook {
   }
 
   #adopt(stored: StoredSession, kept: BookedSession['kept']): BookedSession {
-    const session = bookSession(stored, this.#grant(stored), kept, { ...this.#options, ledger: this.#ledger })
+    const session = bookSession(stored, this.#grants.standing(stored), kept, { ...this.#options, ledger: this.#ledger })
     this.#sessions.set(session.id, session)
     this.#keys.hold(stored)
     this.tokenless.add(session)
@@ -241,7 +256,7 @@ export class SessionBook {
   }
 
   #replace(session: BookedSession, stored: StoredSession): void {
-    resolveSession(session, stored, this.#grant(stored), this.#options.limits)
+    resolveSession(session, stored, this.#grants.standing(stored), this.#options.limits)
     this.#cut(session, 'narrowed', (one) => {
       if (session.unresolved) return true
       one.narrow?.(session.current)
@@ -251,6 +266,7 @@ export class SessionBook {
 
   #end(session: BookedSession, why: CutReason): void {
     session.ended = true
+    if (this.shared !== alone) this.#over.set(session.id, session.current.expiresAt ?? 0)
     this.#ledger.forget(session.budget)
     this.#sessions.delete(session.id)
     this.tokenless.delete(session)
@@ -276,23 +292,8 @@ export class SessionBook {
   }
 
   #cut(session: BookedSession, why: CutReason, isDoomed: Parameters<typeof cutWhere>[2]): void {
-    for (const error of cutWhere(session, why, isDoomed))
-      this.#options.log(`session ${session.id}: cut: ${text(error)}`)
-  }
-
-  #grant(stored: StoredSession): Grant | null {
-    try {
-      return this.#grantFor(stored)
-    } catch (error) {
-      this.#options.log(`session ${stored.id}: its policy cannot be read: ${text(error)}`)
-      return null
-    }
-  }
-
-  #inTurn<Result>(deed: () => Promise<Result>): Promise<Result> {
-    const turn = this.#last.then(deed)
-    this.#last = turn.catch(() => null)
-    return turn
+    const errors = cutWhere(session, why, isDoomed)
+    for (const error of errors) this.#options.log(`session ${session.id}: cut: ${text(error)}`)
   }
 }
 

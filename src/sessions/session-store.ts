@@ -12,6 +12,7 @@ import { parseCidr } from '../net/ip.ts'
 import type { Mode } from '../policy/policy.ts'
 import { PolicyLimits } from '../policy/policy-schema.ts'
 import type { StoredUsage } from './budget.ts'
+import type { Reservation, Reserved } from './reservation.ts'
 import type { RefusalMode } from './session.ts'
 
 /** A policy by name, or the document given inline, as it came. */
@@ -68,7 +69,37 @@ export type SessionStore = {
   readonly loadUsage: () => Promise<KeptUsage>
   /** Resolves as `put` does; where it can, it is done before it returns. `exact`: the last word of this process. */
   readonly putUsage: (rows: readonly StoredUsage[], exact: boolean) => Promise<void>
+  /** Of a store that other replicas write too. */
+  readonly shared?: SharedStore
   readonly close: () => Promise<void>
+}
+
+/**
+ * `here`: heard of within two seconds. `away`: not, and what is known of sessions holds meanwhile. `lost`: away for longer
+ * than the grace, so that nothing that is known holds any more.
+ */
+export type StoreState = 'away' | 'here' | 'lost'
+
+export type SharedStore = {
+  /** After `load`: what other replicas write comes by itself from then on. */
+  readonly follow: (news: StoreNews) => void
+  /**
+   * Waits up to a second until other replicas have taken in what this one has written; the names of those that have not.
+   * `answering`: of those that were heard of just now. `serving`: of all that may still serve a session.
+   */
+  readonly laggards: (which: 'answering' | 'serving') => Promise<readonly string[]>
+  readonly state: () => StoreState
+  /** In one step; null: the session is not there any more. */
+  readonly reserve: (reservation: Reservation) => Promise<Reserved | null>
+}
+
+/** What comes from other replicas. Each is done when it returns. */
+export type StoreNews = {
+  /** Null: it is gone. */
+  readonly changed: (rows: ReadonlyMap<string, StoredSession | null>) => void
+  /** Everything there is: what is not in it is gone. */
+  readonly all: (sessions: readonly StoredSession[]) => void
+  readonly state: (state: StoreState) => void
 }
 
 /** What a store may need; each takes its part. */
@@ -78,6 +109,19 @@ export type StoreOptions = {
   /** 32 bytes that seal what is written, so that a row somebody else wrote is no session. */
   readonly key: Buffer
   readonly log: (message: string) => void
+  /** Where the replicas meet; for the store that is shared. */
+  readonly redis?: RedisPlace
+}
+
+export type RedisPlace = {
+  /** `redis:` or, with TLS, `rediss:`. A secret: it may hold a password. */
+  readonly url: string
+  /** PEM of the roots it is verified by; null: those of Node. */
+  readonly ca: string | null
+  /** What all keys begin with: gateways of one prefix are replicas of each other. */
+  readonly prefix: string
+  /** How long known sessions go on without it. */
+  readonly graceMs: number
 }
 
 const texts = Type.Record(Type.String({ maxLength: 256 }), Type.String({ maxLength: 1024 }))

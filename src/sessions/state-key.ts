@@ -24,8 +24,19 @@ export function loadStateKey(directory: string, random: Random): Buffer {
   return key
 }
 
+/** One that is configured, as text; null: it is none. */
+export function parseStateKey(text: string): Buffer | null {
+  const written = text.trim()
+  if (/^[0-9a-f]{64}$/i.test(written)) return Buffer.from(written, 'hex')
+  const key = Buffer.from(written, 'base64')
+  return key.length === keyBytes && /^[A-Za-z0-9+/]{43}=?$/.test(written) ? key : null
+}
+
 /** A key of its own for each purpose, so that what one reveals says nothing about another. */
-export function deriveKey(stateKey: Buffer, purpose: 'cookies' | 'placeholders' | 'secrets' | 'sessions'): Buffer {
+export function deriveKey(
+  stateKey: Buffer,
+  purpose: 'cookies' | 'placeholders' | 'secrets' | 'sessions' | 'tickets',
+): Buffer {
   return createHmac('sha256', stateKey).update(purpose).digest()
 }
 

@@ -11,7 +11,7 @@ import type { Budget, Ledger, StoredUsage } from './budget.ts'
 import type { SessionStore } from './session-store.ts'
 
 export type UsageLedgerOptions = {
-  readonly store: Pick<SessionStore, 'loadUsage' | 'putUsage'>
+  readonly store: Pick<SessionStore, 'loadUsage' | 'putUsage' | 'shared'>
   readonly log: (message: string) => void
   /** Milliseconds since the epoch. */
   readonly now: () => number
@@ -26,6 +26,7 @@ const gatherMs = 100
 const sessionsPerWrite = 500
 
 export class UsageLedger implements Ledger {
+  readonly keeping = 'written'
   readonly #options: UsageLedgerOptions
   readonly #waiting = new Set<Budget>()
   #timer: NodeJS.Timeout | null = null
@@ -94,7 +95,7 @@ export class UsageLedger implements Ledger {
   }
 }
 
-function isLasting({ kept }: Spender): boolean {
+export function isLasting({ kept }: Spender): boolean {
   return kept === 'store'
 }
 

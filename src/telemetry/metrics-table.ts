@@ -100,6 +100,11 @@ export const metricsTable = {
     help: 'Live sessions past 80 % of a limit now.',
     labels: ['limit'],
   },
+  sallyport_store_up: {
+    type: 'gauge',
+    help: '1 while the store of sessions answers; at 0 known sessions go on for the grace, and no new ones are made.',
+    labels: [],
+  },
   sallyport_streams_open: { type: 'gauge', help: 'Answers, uploads and WebSockets in progress.', labels: [] },
   sallyport_tunnels_open: { type: 'gauge', help: 'Tunnels in progress.', labels: [] },
   sallyport_upstream_connect_duration_seconds: {

@@ -25,6 +25,7 @@ export type Gauges = {
   readonly connectionsEvicted: () => number
   /** How many live sessions are near each limit. */
   readonly nearLimits: () => ReadonlyMap<string, number>
+  readonly storeUp: () => boolean
   readonly leafCache: () => {
     readonly hits: number
     readonly misses: number
@@ -204,6 +205,7 @@ function registerGauges(registry: Registry, gauges: Gauges): void {
     sallyport_leaf_cache_misses_total: () => gauges.leafCache().misses,
     sallyport_leaf_cache_size: () => gauges.leafCache().size,
     sallyport_sessions_active: gauges.sessionsActive,
+    sallyport_store_up: () => (gauges.storeUp() ? 1 : 0),
     sallyport_streams_open: gauges.streamsOpen,
     sallyport_tunnels_open: gauges.tunnelsOpen,
   }

@@ -36,6 +36,8 @@ export type LeafCacheOptions = {
   readonly deniedLeavesMax: number
   readonly deniedPerSecondMax: number
   readonly now: () => Date
+  /** 48 bytes that replicas share, so that a client resumes with any of them; absent: random ones of this process. */
+  readonly ticketKeys?: Buffer | null
 }
 
 type Cached = { readonly context: SecureContext; readonly freshUntil: number }
@@ -51,7 +53,7 @@ export function createLeafCache(ca: Pick<SigningCa, 'mint' | 'notAfter'>, option
   }
   const mayMintDenied = createRate(options.deniedPerSecondMax)
   // One key for all contexts: a context that was evicted and made anew still resumes its old sessions.
-  let ticketKeys = randomBytes(48)
+  let ticketKeys = options.ticketKeys ?? randomBytes(48)
 
   return {
     contextFor(host, purpose) {

@@ -13,6 +13,7 @@ const dependencies = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')
 const packageDoors: Readonly<Record<string, readonly string[] | 'everywhere'>> = {
   '@peculiar/asn1-schema': ['tls/'],
   '@peculiar/asn1-x509': ['tls/'],
+  '@redis/client': ['sessions/redis-store.ts'],
   ajv: ['policy/schema-issues.ts'],
   commander: ['cli/'],
   fastify: ['control/'],

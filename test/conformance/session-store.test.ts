@@ -14,10 +14,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { createInterface } from 'node:readline'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createFileStore } from '../../src/sessions/file-store.ts'
 import { sessionStores } from '../../src/sessions/index.ts'
 import type { SessionStore } from '../../src/sessions/session-store.ts'
+import { startRedis } from '../support/redis.ts'
 import { sessionStoreSuite } from './session-store.suite.ts'
 import { stored } from './stored-session.ts'
 
@@ -43,8 +44,15 @@ function tamper(sql: string): void {
   database.close()
 }
 
-for (const [name, create] of Object.entries(sessionStores))
-  sessionStoreSuite(name, () => create({ directory, key, log: (message) => logged.push(message) }))
+const redis = await startRedis()
+afterAll(() => redis[Symbol.asyncDispose]())
+
+for (const [name, create] of Object.entries(sessionStores)) {
+  sessionStoreSuite(name, () => {
+    const place = { url: redis.url, ca: null, prefix: directory, graceMs: 5000 }
+    return create({ directory, key, log: (message) => logged.push(message), redis: place })
+  })
+}
 
 test('every store has a line in the list', () => {
   const files = readdirSync(new URL('../../src/sessions', import.meta.url)).filter((name) => name.endsWith('-store.ts'))

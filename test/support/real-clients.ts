@@ -43,6 +43,8 @@ export type RealGatewayOptions = {
   readonly audit?: Partial<Config['audit']>
   /** Of an earlier gateway: its state is taken over. */
   readonly directory?: string
+  /** What it has in common with other replicas. */
+  readonly shared?: Pick<Config, 'ca' | 'stateKey'> & { readonly store: Config['sessions']['store'] }
 }
 
 type Watched<Result> = {
@@ -69,6 +71,8 @@ export type RealGateway = AsyncDisposable & {
   readonly writePolicy: (name: string, rules: readonly object[]) => Promise<void>
   /** The control API with the admin token. */
   readonly control: (method: string, path: string, body?: object) => Promise<Response>
+  /** Value of Authorization for it. */
+  readonly adminToken: string
   readonly createSession: (policy: object | string, more?: object) => Promise<CreatedSession>
   readonly sandbox: (policy: object | string, more?: object) => Promise<Sandbox>
   /** Sum over all series of a metric whose labels hold these. */
@@ -132,6 +136,7 @@ export async function startRealGateway(options: RealGatewayOptions): Promise<Rea
     secretFile,
     writePolicy,
     control,
+    adminToken: `Bearer ${admin}`,
     createSession,
     sandbox: async (policy, more) => createSandbox(await createSession(policy, more), directory),
     metric: async (name, labels = {}) => sumOf(await metricsText(), name, labels),
@@ -177,10 +182,11 @@ function configFor(
     control: { address: '127.0.0.1:0', hosts: [], tokens: [] },
     stateDirectory,
     publicDirectory: join(stateDirectory, 'public'),
-    ca: null,
+    ca: options.shared?.ca ?? null,
+    stateKey: options.shared?.stateKey ?? null,
     policies,
     sessions: {
-      store: 'file',
+      store: options.shared?.store ?? 'file',
       defaultTtlMs: 3_600_000,
       secretKey: null,
       static: (options.statics ?? []).map((one) => ({

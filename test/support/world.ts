@@ -170,6 +170,7 @@ function configFor(
     stateDirectory,
     publicDirectory: join(stateDirectory, 'public'),
     ca: null,
+    stateKey: null,
     policies: options.policies ?? null,
     sessions: {
       store: 'memory',

@@ -2,7 +2,8 @@
  * Sessions over HTTP: make, list, show, change, end, and a new token.
  *
  * Promises: a caller with labels meets only the sessions that carry them, and others do not exist for it; a change or a
- * new token is held against the whole ceiling as a new session would be; 204 means that the last connection is cut.
+ * new token is held against the whole ceiling as a new session would be; 204 means that the last connection is cut, on every
+ * replica; 202 names those that have not said so within a second (decision 43).
  */
 
 import type { FastifyInstance, FastifyReply } from 'fastify'
@@ -53,7 +54,9 @@ export function addSessionRoutes(app: FastifyInstance, options: ControlOptions):
     const session = findSession(options, callerOf(request), request.params.id)
     if (session === null) return sendProblem(reply, noSuch)
     const ended = await stored(options.log, storeSays, () => options.sessions.revoke(session.id))
-    return ended ? reply.code(204).send() : sendProblem(reply, noSuch)
+    if (!ended) return sendProblem(reply, noSuch)
+    const laggards = await stored(options.log, storeSays, () => options.sessions.shared.laggards('serving'))
+    return laggards.length === 0 ? reply.code(204).send() : reply.code(202).send({ laggards })
   })
   app.post<One>('/v1/sessions/:id/token', makes, async (request, reply) => {
     const session = findSession(options, callerOf(request), request.params.id)
@@ -102,6 +105,7 @@ async function createSession(
     if (made.reason === 'idempotency_busy') reply.header('retry-after', '1')
     return sendProblem(reply, problemOfRefusal(made))
   }
+  await tellOthers(options)
   return reply
     .code(201)
     .header('location', `/v1/sessions/${made.session.id}`)
@@ -155,6 +159,7 @@ async function patchSession(
   const patched = await stored(options.log, storeSays, () => options.sessions.patch(session.id, changes))
   if (patched === null) return sendProblem(reply, noSuch)
   if ('kind' in patched) return sendProblem(reply, problemOfRefusal(patched))
+  await tellOthers(options)
   return viewSession(patched, options.now())
 }
 
@@ -171,6 +176,7 @@ async function rotateToken(
   if (fresh === null) {
     return sendProblem(reply, problemOf('session_conflict', 'static and expired sessions get no new token'))
   }
+  await tellOthers(options)
   const proxyUrl = options.proxyUrlFor(session.id, fresh)
   return reply.code(201).send({ token: fresh, proxyUrl, env: options.environmentFor(session, fresh) })
 }
@@ -210,5 +216,14 @@ function problemOfRefusal({ reason, detail }: Refusal): Problem {
       return problemOf('unavailable', 'as many sessions are open as may be')
     case 'static_session':
       return problemOf('session_conflict', 'a session of the configuration is changed there')
+  }
+}
+
+/** Whoever is answered may go to any replica next. One that does not answer now hears of it when it does again. */
+async function tellOthers(options: ControlOptions): Promise<void> {
+  try {
+    await options.sessions.shared.laggards('answering')
+  } catch (error) {
+    options.log('control: whether other replicas know of a change is not known', error)
   }
 }

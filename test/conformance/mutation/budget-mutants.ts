@@ -35,7 +35,7 @@ export const budgetMutants: readonly Mutant[] = [
   }),
   budget({
     without: 'the rate',
-    from: 'if (!this.#requests.take(now, limits.requestsPerMinute))',
+    from: 'if (!this.#requests.take(now, here))',
     to: 'if (this.#requests.take(now, limits.requestsPerMinute) === null)',
   }),
   budget({

@@ -6,6 +6,7 @@
 import { awsMutants } from './aws-mutants.ts'
 import { bodyMutants } from './body-mutants.ts'
 import { budgetMutants } from './budget-mutants.ts'
+import { replicaMutants } from './replica-mutants.ts'
 import { controlMutants } from './control-mutants.ts'
 import { credentialMutants } from './credential-mutants.ts'
 import { exchangeMutants } from './exchange-mutants.ts'
@@ -47,4 +48,5 @@ export const mutants: readonly Mutant[] = [
   ...bodyMutants,
   ...awsMutants,
   ...budgetMutants,
+  ...replicaMutants,
 ]

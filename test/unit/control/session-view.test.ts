@@ -8,7 +8,7 @@ import { defaultLimits } from '../sessions/limits.ts'
 const sessionOf = ([createdAt, id]: readonly [number, string]): BookedSession =>
   bookSession({ ...stored, id, createdAt }, null, 'store', {
     limits: defaultLimits,
-    ledger: { soon: () => undefined, now: () => undefined },
+    ledger: { keeping: 'written', soon: () => undefined, now: () => undefined },
   })
 
 it('pages show every session once, in order, whatever order they are kept in and however long a page is', () => {

@@ -165,6 +165,7 @@ describe('a ledger', () => {
       budget.keep(written)
     }
     const ledger: Ledger = {
+      keeping: 'written',
       soon: () => void asked.soon++,
       now: (budget) => {
         asked.now++

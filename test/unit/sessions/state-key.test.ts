@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { deriveKey, loadStateKey } from '../../../src/sessions/state-key.ts'
+import { deriveKey, loadStateKey, parseStateKey } from '../../../src/sessions/state-key.ts'
 
 let parent = ''
 beforeEach(() => (parent = mkdtempSync(join(tmpdir(), 'sallyport-key-'))))
@@ -29,4 +29,12 @@ test('a key that was cut is a startup error and is left as it is', () => {
 test('each purpose has a key of its own', () => {
   const key = Buffer.alloc(32, 1)
   expect(deriveKey(key, 'placeholders')).not.toEqual(deriveKey(key, 'sessions'))
+})
+
+test('a key that is given is 32 bytes in hex or base64, and nothing else', () => {
+  const key = randomBytes(32)
+  const texts = [key.toString('hex'), key.toString('base64'), `${key.toString('hex').toUpperCase()}\n`]
+  for (const text of texts) expect(parseStateKey(text)).toEqual(key)
+  const none = ['', 'secret', key.toString('hex').slice(1), `${key.toString('hex')}00`, 'z'.repeat(64), 'a'.repeat(32)]
+  for (const text of none) expect(parseStateKey(text)).toBeNull()
 })

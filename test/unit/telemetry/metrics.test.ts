@@ -17,6 +17,7 @@ function metricsSample(seriesMax?: number): Metrics {
       connectionsOpen: () => 3,
       connectionsEvicted: () => 1,
       nearLimits: () => new Map([['uploadBytes', 1]]),
+      storeUp: () => true,
       auditDropped: () => 4,
       leafCache: () => ({ hits: 9, misses: 5, evictions: 1, size: 4 }),
     },

@@ -23,6 +23,7 @@ const gauges = {
   connectionsOpen: () => 3,
   connectionsEvicted: () => 1,
   nearLimits: () => new Map([['uploadBytes', 1]]),
+  storeUp: () => true,
   auditDropped: none,
   leafCache: () => ({ hits: 0, misses: 0, evictions: 0, size: 0 }),
 }

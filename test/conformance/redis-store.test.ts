@@ -1,6 +1,8 @@
 /** What the store in Redis promises beyond the suite of all stores: among replicas, and against what Redis may do. */
 
 import { randomBytes } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { Budget } from '../../src/sessions/budget.ts'
@@ -10,7 +12,9 @@ import type { SessionStore, StoredSession, StoreNews } from '../../src/sessions/
 import { LeaseLedger } from '../../src/sessions/lease-ledger.ts'
 import type { Spender } from '../../src/sessions/usage-ledger.ts'
 import { until } from '../support/real-clients.ts'
-import { startRedis } from '../support/redis.ts'
+import { freePort, startRedis } from '../support/redis.ts'
+import { temporaryDirectory } from '../support/temporary-ca.ts'
+import { createTestCa } from '../support/test-ca.ts'
 import { createBench, createSession } from '../unit/sessions/fixture.ts'
 import { limitsOf } from '../unit/sessions/limits.ts'
 import { stored } from './stored-session.ts'
@@ -174,6 +178,17 @@ describe('budgets', () => {
     await ledger.close([])
   })
 
+  test('are never reserved beyond their limit, and what was not granted is said', async () => {
+    const store = open()
+    await store.put(stored)
+    const wish = (bytes: number) => ({ host: '', up: { bytes, limit: 100 }, down: { bytes: 0, limit: 100 } })
+    const ask = (bytes: number) =>
+      store.shared?.reserve({ session: stored.id, recent: 0, hosts: 0, wishes: [wish(bytes)] })
+    expect((await ask(80))?.shares[0]?.up).toEqual({ total: 80, granted: 80 })
+    expect((await ask(80))?.shares[0]?.up).toEqual({ total: 100, granted: 20 })
+    expect((await ask(-50))?.shares[0]?.up).toEqual({ total: 50, granted: -50 })
+  })
+
   test('go with their session', async () => {
     const store = open()
     await store.put(stored)
@@ -227,6 +242,46 @@ describe('against what stands in Redis', () => {
     expect(bench.book.list()).toEqual([])
     await bench.book.close()
   })
+})
+
+describe('by TLS', () => {
+  test('it is verified by the roots given, and asked as the user of the URL', async () => {
+    const ca = createTestCa()
+    const directory = await temporaryDirectory()
+    const { key: tlsKey, certificate } = ca.pemFor('127.0.0.1')
+    await writeFile(join(directory, 'key.pem'), tlsKey)
+    await writeFile(join(directory, 'cert.pem'), certificate)
+    const port = await freePort()
+    const files = ['--tls-cert-file', join(directory, 'cert.pem'), '--tls-key-file', join(directory, 'key.pem')]
+    const doors = [
+      '--tls-port',
+      `${port}`,
+      '--tls-auth-clients',
+      'no',
+      '--tls-ca-cert-file',
+      join(directory, 'cert.pem'),
+    ]
+    const user = ['--user', 'sallyport', 'on', '>swordfish', `~{${prefix}}*`, `&{${prefix}}*`, '+@all', '-@admin']
+    await using secure = await startRedis([...files, ...doors, ...user])
+    const openAt = (url: string, roots: string | null): SessionStore => {
+      const place = { url, ca: roots, prefix, graceMs: 5000 }
+      const store = createRedisStore({ directory: '', key, log: (line) => logged.push(line), redis: place })
+      opened.push(store)
+      return store
+    }
+    const store = openAt(`rediss://sallyport:swordfish@127.0.0.1:${port}`, ca.certificate)
+    const known = await following(store)
+    await store.put(stored)
+    await until(() => known.size === 1, 'word of it')
+    expect(await store.load()).toEqual([stored])
+    const strangers = [
+      openAt(`rediss://sallyport:swordfish@127.0.0.1:${port}`, null),
+      openAt(`rediss://sallyport:wrong@127.0.0.1:${port}`, ca.certificate),
+    ]
+    for (const one of strangers) await expect(one.load()).rejects.toThrow()
+    expect(secure.url).toMatch(/^redis:/)
+    expect(logged.join()).not.toMatch(/swordfish|wrong@/)
+  }, 30_000)
 })
 
 test('nothing that is logged holds the URL', async () => {

@@ -70,7 +70,7 @@ export async function openSessions(
   }
   const { book: policies, shelf, settled } = await loadPolicies(credentials.hosts(), inUse)
   const { store: kind } = config.sessions
-  const store = sessionStores[typeof kind === 'string' ? kind : 'redis']({
+  const store = await sessionStores[typeof kind === 'string' ? kind : 'redis']({
     directory: config.stateDirectory,
     key: deriveKey(stateKey, 'sessions'),
     log: warn,

@@ -2,11 +2,11 @@
 
 import { createFileStore } from './file-store.ts'
 import { createMemoryStore } from './memory-store.ts'
-import { createRedisStore } from './redis-store.ts'
 import type { SessionStore, StoreOptions } from './session-store.ts'
 
 export const sessionStores = {
   file: createFileStore,
   memory: createMemoryStore,
-  redis: createRedisStore,
-} satisfies Record<string, (options: StoreOptions) => SessionStore>
+  // Its client is a tenth of what a start costs: read where somebody keeps sessions there.
+  redis: async (options) => (await import('./redis-store.ts')).createRedisStore(options),
+} satisfies Record<string, (options: StoreOptions) => Promise<SessionStore> | SessionStore>

@@ -21,11 +21,11 @@ const variants: Readonly<Record<string, StoredSession>> = {
   'a label of a prototype key': { ...stored, labels: JSON.parse('{"__proto__":"x"}') as Record<string, string> },
 }
 
-export function sessionStoreSuite(name: string, open: () => SessionStore): void {
+export function sessionStoreSuite(name: string, open: () => Promise<SessionStore> | SessionStore): void {
   describe(`session store ${name}`, () => {
     for (const [what, session] of Object.entries(variants)) {
       test(`${what} comes back as it was put`, async () => {
-        const store = open()
+        const store = await open()
         await store.put(session)
         expect(await store.load()).toEqual([session])
         await store.close()
@@ -33,7 +33,7 @@ export function sessionStoreSuite(name: string, open: () => SessionStore): void 
     }
 
     test('put again replaces, and another is another', async () => {
-      const store = open()
+      const store = await open()
       const other = { ...stored, id: 's-bbbbbbbbbbbb' }
       await store.put(stored)
       await store.put(other)
@@ -43,7 +43,7 @@ export function sessionStoreSuite(name: string, open: () => SessionStore): void 
     })
 
     test('removed is gone, and removing what is not there is no error', async () => {
-      const store = open()
+      const store = await open()
       await store.put(stored)
       await store.remove(stored.id)
       await store.remove('__proto__')
@@ -52,7 +52,7 @@ export function sessionStoreSuite(name: string, open: () => SessionStore): void 
     })
 
     test('what is kept is a copy', async () => {
-      const store = open()
+      const store = await open()
       const labels: Record<string, string> = { team: 'a' }
       await store.put({ ...stored, labels })
       labels['team'] = 'b'

@@ -129,6 +129,7 @@ function bodyFor(call: string, id: string): object | undefined {
   if (call === 'createSession') return { policy: { rules: [] } }
   if (call === 'changeSession') return { ttlSeconds: 60 }
   if (call === 'putPolicy') return { rules: [] }
+  if (call === 'openListener') return { kind: 'unix' }
   if (call === 'explain') return { session: id, url: 'https://a.test/' }
   return undefined
 }

@@ -41,6 +41,8 @@ export class H2Sessions {
   readonly #options: H2SessionsOptions
   readonly #sessions = new Set<H2Session>()
   #connecting: Promise<Failure | H2Session | 'http/1.1'> | null = null
+  /** Nobody asks any more: what still comes to stand serves who waited for it, and ends. */
+  #closed = false
 
   constructor(options: H2SessionsOptions) {
     this.#options = options
@@ -68,11 +70,13 @@ export class H2Sessions {
 
   /** What is under way goes on, and nothing new begins. */
   close(): void {
+    this.#closed = true
     for (const one of this.#sessions) one.retire()
   }
 
   /** Cuts all of them (decision 28). */
   destroy(): void {
+    this.#closed = true
     for (const one of this.#sessions) one.cut()
   }
 
@@ -98,6 +102,8 @@ export class H2Sessions {
     found.socket.resume()
     this.#sessions.add(made)
     session.once('close', () => this.#sessions.delete(made))
+    // In the next turn: whoever waited has asked by then.
+    if (this.#closed) setImmediate(() => made.retire())
     return made
   }
 }

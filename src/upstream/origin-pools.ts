@@ -69,6 +69,8 @@ export class OriginPool {
   #trying: Promise<Failure | H2Session | 'http/1.1'> | null = null
   /** A connection made to see what the origin speaks, for the first who can use it. */
   #spare: Secured | null = null
+  /** Nobody asks any more: what still comes to stand is for nobody. */
+  #closed = false
 
   constructor(key: PoolKey, options: PoolOptions, secureContext: tls.SecureContext) {
     this.permit = key.permit
@@ -110,12 +112,14 @@ export class OriginPool {
 
   /** Requests on their way finish; nothing new begins. */
   close(): void {
+    this.#closed = true
     this.pool.close().catch(ignore)
     this.h2.close()
     this.#spare?.socket.destroy()
   }
 
   destroy(): void {
+    this.#closed = true
     this.pool.destroy().catch(ignore)
     this.h2.destroy()
     this.#spare?.socket.destroy()
@@ -134,6 +138,7 @@ export class OriginPool {
     this.#spare?.socket.destroy()
     this.#spare = found
     found.socket.on('error', ignore)
+    if (this.#closed) found.socket.destroy()
   }
 
   /** Of a connection that left HTTP: undici gives back what it was given. */

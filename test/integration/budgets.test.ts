@@ -78,8 +78,11 @@ async function pour(client: RawClient, bytes: number, framed: boolean): Promise<
   const piece = Buffer.alloc(16 * KiB, 'x')
   for (let sent = 0; sent < bytes && client.end === null; sent += piece.length) {
     const bytesOnWire = framed ? Buffer.concat([Buffer.from('4000\r\n'), piece, Buffer.from('\r\n')]) : piece
-    if (!client.socket.write(bytesOnWire))
-      await Promise.race(['close', 'drain'].map((event) => once(client.socket, event).catch(() => null)))
+    if (client.socket.write(bytesOnWire)) continue
+    const over = new AbortController()
+    const first = ['close', 'drain'].map((event) => once(client.socket, event, over).catch(() => null))
+    await Promise.race(first)
+    over.abort()
   }
 }
 

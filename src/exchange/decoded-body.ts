@@ -12,39 +12,49 @@ import {
   createOtherDecoder,
   type Decoder,
 } from './content-coding.ts'
-import type { HeldBodies, NotHeld } from './held-bodies.ts'
+import type { HeldBodies, Holder, NotHeld } from './held-bodies.ts'
 import type { Soon } from './soon.ts'
 
 /** `broken`: a coding that we do not undo, or that is not what it says. Null: it has none. */
 export type Decoded = Buffer | Extract<NotHeld, 'no_room' | 'too_large'> | 'broken' | null
 
 /** What is returned counts as held, and is released by whoever asked. */
-export function decodeBody(fields: readonly string[], coded: Buffer, bodies: HeldBodies): Soon<Decoded> {
+export function decodeBody(
+  fields: readonly string[],
+  coded: Buffer,
+  bodies: HeldBodies,
+  holder: Holder | null = null,
+): Soon<Decoded> {
   const coding = contentCodingOf(fields)
   if (coding === null || coded.length === 0) return null
-  return coding === 'unknown' ? 'broken' : decode(coding, coded, bodies)
+  return coding === 'unknown' ? 'broken' : decode(coding, coded, bodies, holder)
 }
 
-async function decode(coding: ContentCoding, coded: Buffer, bodies: HeldBodies): Promise<Decoded> {
-  const decoded = await run(createDecoder(coding, coded), coded, bodies)
+async function decode(
+  coding: ContentCoding,
+  coded: Buffer,
+  bodies: HeldBodies,
+  holder: Holder | null,
+): Promise<Decoded> {
+  const decoded = await run(createDecoder(coding, coded), coded, bodies, holder)
   const other = Buffer.isBuffer(decoded) ? createOtherDecoder(coding, coded) : null
   if (!Buffer.isBuffer(decoded) || other === null) return decoded === 'trailing' ? 'broken' : decoded
   // A body can be made that is both, and says one thing to us and another to the origin.
-  const again = await run(other, coded, bodies)
+  const again = await run(other, coded, bodies, holder)
   if (again === 'broken') return decoded
-  bodies.release(decoded.length + (Buffer.isBuffer(again) ? again.length : 0))
+  bodies.release(decoded.length + (Buffer.isBuffer(again) ? again.length : 0), holder)
   return 'broken'
 }
 
 type Run = Buffer | 'broken' | 'no_room' | 'too_large' | 'trailing'
 
 /** `trailing`: it ended before its bytes did. */
-function run(decoder: Decoder, coded: Buffer, bodies: HeldBodies): Promise<Run> {
+function run(decoder: Decoder, coded: Buffer, bodies: HeldBodies, holder: Holder | null): Promise<Run> {
   return new Promise((resolve) => {
     const pieces: Buffer[] = []
     let bytes = 0
     const settle = (result: Run): void => {
-      if (typeof result === 'string') bodies.release(bytes)
+      if (typeof result === 'string') bodies.release(bytes, holder)
       bytes = 0
       decoder.destroy()
       resolve(result)
@@ -52,7 +62,7 @@ function run(decoder: Decoder, coded: Buffer, bodies: HeldBodies): Promise<Run> 
     decoder.on('data', (piece: Buffer) => {
       if (decoder.destroyed) return
       if (bodies.isTooLarge(bytes + piece.length)) settle('too_large')
-      else if (!bodies.reserve(piece.length)) settle('no_room')
+      else if (!bodies.reserve(piece.length, holder)) settle('no_room')
       else {
         bytes += piece.length
         pieces.push(piece)

@@ -183,7 +183,7 @@ export class Exchange implements ActiveExchange, Meter, RequestTrailers, Respons
 
   /** What is held, without its content coding; it is let go with the exchange too. */
   decodeHeld({ fields }: RequestHead): Soon<Decoded> {
-    return andThen(decodeBody(fields, this.#held ?? nothing, this.#rooms.bodies), (decoded) => {
+    return andThen(decodeBody(fields, this.#held ?? nothing, this.#rooms.bodies, this.#entered), (decoded) => {
       if (Buffer.isBuffer(decoded)) this.#decodedBytes += decoded.length
       return decoded
     })
@@ -199,8 +199,7 @@ export class Exchange implements ActiveExchange, Meter, RequestTrailers, Respons
 
   release(): void {
     if (this.#held !== null) this.#rooms.bodies.release(this.#held.length, this.#entered)
-    // What was decoded is counted for all, and for nobody by name.
-    this.#rooms.bodies.release(this.#decodedBytes)
+    this.#rooms.bodies.release(this.#decodedBytes, this.#entered)
     this.#held = null
     this.#decodedBytes = 0
     if (this.#entered !== null) this.#entered.exchanges--

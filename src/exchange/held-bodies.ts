@@ -48,9 +48,9 @@ export class HeldBodies {
   }
 
   /** For a part of a body that is held. False: there is no room. */
-  reserve(bytes: number): boolean {
-    if (this.#bytes + bytes > this.#limits.allBytesMax) return false
-    this.#bytes += bytes
+  reserve(bytes: number, holder: Holder | null = null): boolean {
+    if (!this.#hasRoom(bytes, holder)) return false
+    this.#add(bytes, holder)
     return true
   }
 
@@ -65,11 +65,15 @@ export class HeldBodies {
 
   #refusal(already: number, more: number, holder: Holder | null): 'no_room' | 'too_large' | null {
     if (this.isTooLarge(already + more)) return 'too_large'
+    return this.#hasRoom(more, holder) ? null : 'no_room'
+  }
+
+  #hasRoom(more: number, holder: Holder | null): boolean {
     const { bodyBytesMax, allBytesMax } = this.#limits
     // What one session fills the others still need; its largest body always has room where nobody else has any.
     const share = Math.max(bodyBytesMax, allBytesMax / sharesMin)
-    if (holder !== null && holder.heldBytes + more > share) return 'no_room'
-    return this.#bytes + more > allBytesMax ? 'no_room' : null
+    if (holder !== null && holder.heldBytes + more > share) return false
+    return this.#bytes + more <= allBytesMax
   }
 
   #gather(stream: Readable, holder: Holder | null): Promise<Buffer | NotHeld> {

@@ -70,6 +70,17 @@ describe('a body in a content coding', () => {
     expect(held.bytes).toBe(0)
   })
 
+  it('takes of the room of its session, and leaves the others theirs', async () => {
+    const held = bodies(text.length, 8 * text.length)
+    const holder = { heldBytes: 0 }
+    const coded = zlib.gzipSync(text)
+    expect(await decodeBody(of('gzip'), coded, held, holder)).toEqual(text)
+    expect(await decodeBody(of('gzip'), coded, held, holder)).toEqual(text)
+    expect(await decodeBody(of('gzip'), coded, held, holder)).toBe('no_room')
+    expect([holder.heldBytes, held.bytes]).toEqual([2 * text.length, 2 * text.length])
+    expect(await decodeBody(of('gzip'), coded, held, { heldBytes: 0 })).toEqual(text)
+  })
+
   it('that reads one way with its header and another way without it is broken', async () => {
     const coded = ambiguous(Buffer.from('&a=harmless'), Buffer.from('&token=attacker&'))
     expect(zlib.inflateSync(coded).toString('latin1')).toMatch(/ &a=harmless$/)

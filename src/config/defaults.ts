@@ -15,7 +15,14 @@ export function configDefaults(stateDirectory: string): Readonly<Record<string, 
     stateKey: null,
     // Null: the shipped policies only.
     policies: null,
-    sessions: { store: 'file', defaultTtl: '1h', secretKey: null, static: [] },
+    sessions: {
+      store: 'file',
+      defaultTtl: '1h',
+      secretKey: null,
+      // Sessions get no listeners over the API.
+      doors: {},
+      static: [],
+    },
     credentials: [],
     upstream: { proxy: null, roots: 'bundled', extraCa: null, dns: { servers: null, hosts: {} } },
     // The file: audit.jsonl in the state directory, unless the log goes to standard output.

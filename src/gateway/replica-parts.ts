@@ -30,8 +30,7 @@ export async function loadReplicaParts(config: Config, world: GatewayWorld): Pro
   const stateKey =
     config.stateKey === null
       ? loadStateKey(config.stateDirectory, randomBytes)
-      : parseStateKey(await readPlace(config.stateKey, 'stateKey', world))
-  if (stateKey === null) throw new StartError('stateKey: is no key: 64 hex digits, or 32 bytes in base64')
+      : await readStateKey(config.stateKey, world)
   const ticketKeys = config.stateKey === null ? null : ticketKeysOf(stateKey)
   if (typeof store === 'string') return { stateKey, ticketKeys, redis: null, redisAuthority: null }
   const url = (await readPlace(store.url, 'sessions.store.redis.url', world)).trim()
@@ -39,6 +38,13 @@ export async function loadReplicaParts(config: Config, world: GatewayWorld): Pro
   const ca = store.ca === null ? null : await readText(store.ca, 'sessions.store.redis.ca')
   const { prefix, graceMs } = store
   return { stateKey, ticketKeys, redis: { url, ca, prefix, graceMs }, redisAuthority }
+}
+
+/** The one that is configured. */
+export async function readStateKey(place: SecretPlace, world: Pick<GatewayWorld, 'variable'>): Promise<Buffer> {
+  const key = parseStateKey(await readPlace(place, 'stateKey', world))
+  if (key === null) throw new StartError('stateKey: is no key: 64 hex digits, or 32 bytes in base64')
+  return key
 }
 
 function ticketKeysOf(stateKey: Buffer): Buffer {
@@ -53,7 +59,7 @@ function parseRedisUrl(text: string): Authority {
   return authority
 }
 
-async function readPlace(place: SecretPlace, setting: string, world: GatewayWorld): Promise<string> {
+async function readPlace(place: SecretPlace, setting: string, world: Pick<GatewayWorld, 'variable'>): Promise<string> {
   if ('file' in place) return readText(place.file, setting)
   const text = world.variable(place.env)
   if (text === undefined) throw new StartError(`${setting}: ${place.env} is not set`)

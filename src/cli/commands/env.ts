@@ -13,6 +13,9 @@ import type { Config } from '../../config/config-schema.ts'
 import { sandboxEnvironment } from '../../config/sandbox-environment.ts'
 import type { SessionView } from '../../control/schemas.ts'
 import { CredentialBook } from '../../credentials/credential-book.ts'
+import { StartError } from '../../gateway.ts'
+import { type ClientUrl, clientUrlOf } from '../../gateway/proxy-doors.ts'
+import { readStateKey } from '../../gateway/replica-parts.ts'
 import { deriveKey, loadStateKey } from '../../sessions/state-key.ts'
 import { publicFilesIn } from '../../tls/public-files.ts'
 import { type AddCommand, examples } from '../command.ts'
@@ -39,7 +42,10 @@ export const addEnvCommand: AddCommand = (program, world, exitWith) => {
   )
     .option('--session <id>', 'the session; not needed where the token is given as id:token')
     .addOption(new Option('--format <format>', 'whose spelling').choices(environmentFormats).default('shell'))
-    .option('--proxy <host:port>', 'where the sandbox reaches the proxy; default: where it listens')
+    .option(
+      '--proxy <host:port>',
+      'where the sandbox reaches the proxy, with https:// before it if it speaks TLS; default: where the configuration has it listen',
+    )
     .option('--ca-directory <directory>', 'where the sandbox sees the files of the public directory; default: there')
     .option('--jvm', 'JAVA_TOOL_OPTIONS too: proxy and trust store; some builds break on its notice')
     .option('--json', 'the same as --format json')
@@ -57,7 +63,7 @@ async function env(options: Options, world: World): Promise<number> {
   const { id, token } = await readProof(options, world)
   const config = await configFor(world, options)
   const environment = sandboxEnvironment({
-    proxyUrl: `http://${id}:${token}@${proxyAddress(options.proxy, config)}`,
+    proxyUrl: proxyUrlOf(options.proxy, config, `${id}:${token}`),
     files: publicFilesIn(options.caDirectory ?? config.publicDirectory),
     placeholders: await findPlaceholders(id, options, config, world),
     jvm: options.jvm === true,
@@ -87,13 +93,19 @@ async function readProof({ session }: Options, world: World): Promise<Proof> {
   return { id, token }
 }
 
-/** The first TCP listener; one on every address is reached by loopback from this machine. */
-function proxyAddress(given: string | undefined, config: Config): string {
-  const listening = config.listeners.find(({ address }) => !address.startsWith('unix:'))?.address
-  const address = given ?? listening?.replace(/^0\.0\.0\.0:/, '127.0.0.1:').replace(/^\[::\]:/, '[::1]:')
-  if (address === undefined) throw misuse('the configuration has no TCP listener; name one with --proxy host:port')
-  if (!/^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}$/.test(address)) throw misuse(`"${address}" is no host:port`)
-  return address
+/** What is given, or the listener that the API of the gateway would name too. */
+function proxyUrlOf(given: string | undefined, { listeners }: Config, proof: string): string {
+  const addresses = listeners.map(({ address }) => address)
+  if (given === undefined && addresses.every((address) => address.startsWith('unix:')))
+    throw misuse('the configuration has no TCP listener; name one with --proxy host:port')
+  const { scheme, authority } = given === undefined ? clientUrlOf(listeners, addresses) : givenUrlOf(given)
+  return `${scheme}://${proof}@${authority}`
+}
+
+function givenUrlOf(given: string): ClientUrl {
+  const [, scheme, authority] = /^(?:(https?):\/\/)?((?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5})$/.exec(given) ?? []
+  if (authority === undefined) throw misuse(`"${visible(given)}" is no host:port`)
+  return { scheme: scheme === 'https' ? 'https' : 'http', authority }
 }
 
 /** What stands in for the secrets of this session: only the gateway's own user can tell, and only if there are any. */
@@ -104,15 +116,13 @@ async function findPlaceholders(
   world: World,
 ): Promise<Record<string, string>> {
   if (config.credentials.every(({ placeholder }) => placeholder === null)) return {}
-  if (!existsSync(path.join(config.stateDirectory, 'state-key'))) {
-    world.err.write(`placeholders are left out: the state of the gateway is not at ${config.stateDirectory}\n`)
+  const stateKey = await stateKeyOf(config, world)
+  if (typeof stateKey === 'string') {
+    world.err.write(`placeholders are left out: ${stateKey}\n`)
     return {}
   }
   const client = await connectControl(options, world)
   const session = parseSession(await client.call('GET', `/v1/sessions/${encodeURIComponent(id)}`))
-  const stateKey = loadStateKey(config.stateDirectory, () => {
-    throw new Complaint('the state of the gateway is gone')
-  })
   const book = new CredentialBook({
     credentials: config.credentials,
     placeholderKey: deriveKey(stateKey, 'placeholders'),
@@ -125,6 +135,22 @@ async function findPlaceholders(
   } finally {
     book.close()
   }
+}
+
+/** The key, or why it is not there. */
+async function stateKeyOf({ stateKey, stateDirectory }: Config, world: World): Promise<Buffer | string> {
+  if (stateKey !== null) {
+    try {
+      return await readStateKey(stateKey, { variable: (name) => world.env[name] })
+    } catch (error) {
+      if (error instanceof StartError) return error.message
+      throw error
+    }
+  }
+  if (!existsSync(path.join(stateDirectory, 'state-key'))) return `the state of the gateway is not at ${stateDirectory}`
+  return loadStateKey(stateDirectory, () => {
+    throw new Complaint('the state of the gateway is gone')
+  })
 }
 
 function parseSession(value: unknown): SessionView {

@@ -2,7 +2,7 @@
 
 import { type AddCommand, examples } from '../command.ts'
 import { addControlOptions, connectControl, type ControlOptions } from '../control-options.ts'
-import { paintFor } from '../paint.ts'
+import { paintFor, visible } from '../paint.ts'
 import { sessionFacts, sessionTable, type ShownSession } from '../session-text.ts'
 import type { World } from '../world.ts'
 import { addSessionCreate } from './session-create.ts'
@@ -58,14 +58,20 @@ async function show(id: string, options: Options, world: World): Promise<number>
 async function revoke(ids: readonly string[], options: Options, world: World): Promise<number> {
   const client = await connectControl(options, world)
   for (const id of ids) {
-    await client.call('DELETE', `/v1/sessions/${encodeURIComponent(id)}`)
-    world.out.write(`${id} revoked\n`)
+    const laggards = parseLaggards(await client.call('DELETE', `/v1/sessions/${encodeURIComponent(id)}`))
+    const silent = laggards.length === 0 ? '' : `; not confirmed by ${laggards.map(visible).join(', ')}`
+    world.out.write(`${id} revoked${silent}\n`)
   }
   return 0
 }
 
 function parsePage(value: unknown): { readonly sessions: readonly ShownSession[]; readonly next: string | null } {
   return value as ReturnType<typeof parsePage>
+}
+
+/** Replicas that have not said that it is over there. */
+function parseLaggards(value: unknown): readonly string[] {
+  return (value as { readonly laggards: readonly string[] } | null)?.laggards ?? []
 }
 
 function parseSession(value: unknown): ShownSession {

@@ -6,6 +6,7 @@
  */
 
 import type net from 'node:net'
+import type { Duplex } from 'node:stream'
 import { resetSocket } from '../upstream/reset-socket.ts'
 
 export type Watched = {
@@ -36,6 +37,11 @@ export class Deadlines {
 
   /** For a socket (on top of `raw`) that was told its last answer: it may take it at its own pace, read on for a moment, and is gone then. */
   lingerThenDestroy(socket: net.Socket, raw: net.Socket): void {
+    this.lingerThen(socket, () => resetSocket(raw))
+  }
+
+  /** The same of what may be no socket. */
+  lingerThen(socket: Duplex, reset: () => void): void {
     let since = performance.now()
     let waiting = socket.writableLength
     const lingering: Watched = {
@@ -47,7 +53,7 @@ export class Deadlines {
         // Whoever has said its last word and takes nothing either is gone: the reset after it is seen by nobody.
         if (now - since < (waiting > 0 && !socket.readableEnded ? stalledMs : lingerMs)) return
         // What was not taken whole must not end like something that was.
-        if (waiting > 0) resetSocket(raw)
+        if (waiting > 0) reset()
         else socket.destroy()
         this.#watched.delete(lingering)
       },

@@ -11,7 +11,13 @@ import type { TokenRequest } from '../credentials/token-endpoint.ts'
 import { headBytes, type OutboundHead } from '../net/outbound-head.ts'
 import { decideAddress } from '../policy/decide-address.ts'
 import type { CookieRule } from '../net/response-head.ts'
-import { type Handshake, parseHandshake, switchProblem, withHandshake } from '../net/websocket-handshake.ts'
+import {
+  type Handshake,
+  parseHandshake,
+  provenFields,
+  switchProblem,
+  withHandshake,
+} from '../net/websocket-handshake.ts'
 import type { RequestPermit } from '../policy/decide-request.ts'
 import { deny } from '../policy/decision.ts'
 import { isCredentialSubprotocol } from '../policy/foreign-credential.ts'
@@ -166,6 +172,7 @@ function send(
           : {
               protocol: 'websocket',
               problem: (fields) => switchProblem(handshake, fields),
+              proven: (fields) => provenFields(handshake, fields),
               onSwitch: (switched) => {
                 note(exchange.facts, pool, began, switched)
                 const said = redacting?.masked(switched.head) ?? switched.head

@@ -6,10 +6,10 @@
  */
 
 import type { ServerHttp2Stream } from 'node:http2'
-import { addAbortSignal } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { RawHead } from '../net/request-head.ts'
 import type { ResponseHead } from '../net/response-head.ts'
+import { cancelStream } from '../upstream/cancel-stream.ts'
 import { FailureError, failure } from '../upstream/failure.ts'
 import type { Answer, ClientEnd } from './answer.ts'
 import { asksGrpc, grpcFieldsOf } from './grpc-reply.ts'
@@ -70,12 +70,12 @@ export class H2Answer implements Answer {
     const stream = this.#stream
     this.aborted = true
     if (word === null || !this.#writable) {
-      cancel(stream)
+      cancelStream(stream)
       return null
     }
     // A reset takes back what waits to be written.
     const gone = new Promise<void>((resolve) => void stream.write(word, () => resolve()))
-    return Promise.race([gone, delay(lastWordMsMax, undefined, { ref: false })]).then(() => cancel(stream))
+    return Promise.race([gone, delay(lastWordMsMax, undefined, { ref: false })]).then(() => cancelStream(stream))
   }
 
   start({ status, fields, ended }: ResponseHead): void {
@@ -139,11 +139,6 @@ export class H2Answer implements Answer {
   get #writable(): boolean {
     return !this.#stream.destroyed && !this.#stream.closed
   }
-}
-
-/** By CANCEL, which is what a reset connection is on a stream (RFC 8441 §5): no other way of Node's to end one says that alone. */
-function cancel(stream: ServerHttp2Stream): void {
-  if (!stream.destroyed) addAbortSignal(AbortSignal.abort(), stream)
 }
 
 /** Fields that concern one connection were taken off already: `ResponseHead` has none, and a `Reply` never had. */

@@ -11,7 +11,6 @@ import type { Secret } from '../credentials/secret.ts'
 import { closeFrame, FrameWatch } from '../net/websocket-frames.ts'
 import { failure } from '../upstream/failure.ts'
 import type { Switched } from '../upstream/forward-request.ts'
-import { resetSocket } from '../upstream/reset-socket.ts'
 import { joinStreams, type Tunnel } from '../upstream/tunnel.ts'
 import type { ClientEnd } from './answer.ts'
 import type { Delivery } from './delivery.ts'
@@ -31,7 +30,7 @@ export async function openWebSocket(
 ): Promise<Outcome> {
   const { connection, facts } = exchange
   if (exchange.left || connection.cutWhy !== null) {
-    resetSocket(origin.raw)
+    origin.reset()
     return { kind: 'abandoned', detail: 'the client left before the answer was complete' }
   }
   const { client, early } = exchange.switchTo('websocket', head)
@@ -49,13 +48,13 @@ export async function openWebSocket(
     return bytes
   }
   if (!exchange.takeUp(early.length)) {
-    resetSocket(origin.raw)
+    origin.reset()
     void client.reset(null)
     return interrupted('upload_limit')
   }
   const beneath = {
     resetClient: () => open.resetClient(),
-    resetOrigin: () => resetSocket(origin.raw),
+    resetOrigin: origin.reset,
     passDown,
   }
   const tunnel = joinStreams(client.stream, origin.stream, early, rooms.relayed, beneath, exchange)
@@ -68,7 +67,7 @@ export async function openWebSocket(
     idleMs: connection.patience(connection.start.limits.exchangeIdleMs),
     openMs: () => facts.session?.budget.limits.tunnelDurationMs ?? 0,
     onOver: (why) => exchange.interrupt(interrupted(why)),
-    endOrigin: () => rooms.deadlines.lingerThenDestroy(origin.stream, origin.raw),
+    endOrigin: () => rooms.deadlines.lingerThen(origin.stream, origin.reset),
   })
   exchange.carry(open)
   const end = await tunnel.done

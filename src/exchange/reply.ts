@@ -199,6 +199,8 @@ function proxyStatusOf(code: keyof typeof failures): string {
       return 'connection_terminated'
     case 'origin_malformed':
       return 'http_protocol_error'
+    case 'origin_no_websocket':
+      return 'http_upgrade_failed'
     case 'origin_timeout':
       return 'http_response_timeout'
     case 'origin_unsearchable':

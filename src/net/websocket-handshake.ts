@@ -64,6 +64,12 @@ export function switchProblem(asked: Handshake, fields: Fields): string | null {
   return protocols.length === 0 && offered.includes(protocol) ? null : 'a WebSocket subprotocol that was not offered'
 }
 
+/** The fields of a yes in HTTP/2, which proves nothing (RFC 8441 §5), as those of the 101 to this handshake. */
+export function provenFields(asked: Handshake, fields: Fields): Fields {
+  const kept = fields.filter((_, at) => foldName(fields[at - (at % 2)] ?? '') !== 'sec-websocket-accept')
+  return [...kept, 'Upgrade', 'websocket', 'Sec-WebSocket-Accept', acceptOf(asked.key)]
+}
+
 export function acceptOf(key: string): string {
   return createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64')
 }

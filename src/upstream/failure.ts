@@ -13,6 +13,7 @@ export const failures = {
   dns_timeout: { status: 504, says: 'the name could not be resolved in time' },
   origin_closed: { status: 502, says: 'the origin closed the connection before it answered' },
   origin_malformed: { status: 502, says: 'the origin answered with something that is not well-formed HTTP' },
+  origin_no_websocket: { status: 502, says: 'the origin speaks HTTP/2 alone, and takes no WebSocket over it' },
   origin_timeout: { status: 504, says: 'the origin did not answer in time' },
   origin_unsearchable: {
     status: 502,

@@ -7,11 +7,12 @@
 
 import type { ClientHttp2Stream } from 'node:http2'
 import type { Readable } from 'node:stream'
-import { parseInterimHead, parseResponseHead, parseTrailers } from '../net/response-head.ts'
+import { parseInterimHead, parseResponseHead, parseTrailers, type ResponseHead } from '../net/response-head.ts'
 import { type Failure, failure, failureOf } from './failure.ts'
-import type { Forward, Forwarded, ForwardRequest } from './forward-request.ts'
-import { headerList, lengthOf, reasonOf, sortFields } from './h2-fields.ts'
+import type { Forward, Forwarded, ForwardRequest, Upgrade } from './forward-request.ts'
+import { connectList, headerList, lengthOf, reasonOf, sortFields } from './h2-fields.ts'
 import type { H2Session } from './h2-sessions.ts'
+import { leaveHttp, readYes } from './leave-http.ts'
 import { informationalMax, repeatable } from './origin-rules.ts'
 
 const none: readonly string[] = []
@@ -21,7 +22,7 @@ const refusedStream = 0x7
 
 export function forwardH2(request: ForwardRequest, session: H2Session): Forward {
   const forwarding = new H2Forwarding(request, session)
-  forwarding.send(session)
+  forwarding.begin(session)
   return forwarding
 }
 
@@ -54,14 +55,30 @@ class H2Forwarding implements Forward {
     request.writer.onDrain(() => this.#stream?.resume())
   }
 
-  send(session: H2Session): void {
-    const { head, body, trailers } = this.#request
+  /** What leaves HTTP waits for the origin's SETTINGS, which say whether it may; nothing else does. */
+  begin(session: H2Session): void {
+    if (this.#request.upgrade === null) this.#send(session)
+    else void this.#sendOnceTold(session)
+  }
+
+  async #sendOnceTold(session: H2Session): Promise<void> {
+    this.#session = session
+    this.#sentAt = performance.now()
+    this.#movedAt = this.#sentAt
+    const why = await session.refusesConnect()
+    if (why !== null) this.#fail(why)
+    else if (!this.#settled) this.#send(session)
+  }
+
+  #send(session: H2Session): void {
+    const { head, body, trailers, upgrade } = this.#request
     const announced = body === null ? none : trailers.announced()
     this.#session = session
     let stream: ClientHttp2Stream
     try {
       const waitForTrailers = announced.length > 0
-      stream = session.open(headerList(head, announced), { endStream: body === null, waitForTrailers })
+      const list = upgrade === null ? headerList(head, announced) : connectList(head, upgrade.protocol)
+      stream = session.open(list, { endStream: body === null && upgrade === null, waitForTrailers })
     } catch (error) {
       this.#fail(failureOf(error, 'origin_closed'))
       return
@@ -149,8 +166,12 @@ class H2Forwarding implements Forward {
     this.#answeredAt = performance.now()
     if (!this.#request.meter.takeDown(head.bytes)) return
     this.#bytesDown += head.bytes
-    this.#length = this.#request.head.method === 'HEAD' || status === 304 ? null : lengthOf(head.fields)
     const ended = (flags & endStream) !== 0
+    const { cookies, upgrade } = this.#request
+    // Any of them is a yes (RFC 8441 §4).
+    if (upgrade !== null && status < 300)
+      return this.#switch(stream, upgrade, readYes(upgrade, regular, cookies, ended))
+    this.#length = this.#request.head.method === 'HEAD' || status === 304 ? null : lengthOf(head.fields)
     try {
       this.#request.writer.start(ended ? { ...head, ended } : head)
       this.#status = status
@@ -158,7 +179,15 @@ class H2Forwarding implements Forward {
       this.#fail(failureOf(error, 'origin_malformed'))
       return
     }
+    if (upgrade !== null) stream.end()
     if (ended) stream.resume()
+  }
+
+  #switch(stream: ClientHttp2Stream, upgrade: Upgrade, yes: ResponseHead | string): void {
+    if (typeof yes === 'string') return this.#malformed(yes)
+    this.#settled = true
+    this.#stream = null
+    upgrade.onSwitch({ ...this.#told(), head: yes, origin: leaveHttp(stream) })
   }
 
   #onData(stream: ClientHttp2Stream, piece: Buffer): void {
@@ -228,7 +257,7 @@ class H2Forwarding implements Forward {
       if (this.#settled) return
       if (found === 'http/1.1') this.#fail(failure('origin_closed', new Error('the origin now speaks HTTP/1.1 only')))
       else if ('kind' in found) this.#fail(found)
-      else this.send(found)
+      else this.begin(found)
     })()
   }
 
@@ -251,14 +280,16 @@ class H2Forwarding implements Forward {
     if (stream !== null && !stream.destroyed && !(stream.writableEnded && stream.readableEnded))
       stream.destroy(new Error('given up'))
     if (body !== null && 'readableEnded' in body && !body.readableEnded) body.destroy()
-    this.#request.onEnd({
-      end,
-      started: this.#status !== 0,
+    this.#request.onEnd({ end, started: this.#status !== 0, ...this.#told() })
+  }
+
+  #told(): Pick<Forwarded, 'answeredAt' | 'bytesDown' | 'bytesUp' | 'sentAt'> {
+    return {
       bytesUp: this.#bytesUp,
       bytesDown: this.#bytesDown,
       sentAt: this.#sentAt,
       answeredAt: this.#answeredAt,
-    })
+    }
   }
 }
 

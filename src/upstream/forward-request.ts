@@ -1,13 +1,13 @@
 /** What is asked of the way to an origin, by any HTTP, and what it tells. */
 
-import type { Readable } from 'node:stream'
+import type { Duplex, Readable } from 'node:stream'
 import type { Fields } from '../net/fields.ts'
 import type { OutboundHead } from '../net/outbound-head.ts'
 import type { RequestTrailers } from '../net/request-trailers.ts'
 import type { CookieRule, ResponseHead } from '../net/response-head.ts'
 import type { Failure } from './failure.ts'
 import type { Meter } from './meter.ts'
-import type { OriginPool, OriginSocket } from './origin-pools.ts'
+import type { OriginPool } from './origin-pools.ts'
 
 /** The client's side of the answer. `write` false means: wait until `onDrain` is called. */
 export type ResponseWriter = {
@@ -33,17 +33,27 @@ export type Forwarded = {
   readonly answeredAt: number | null
 }
 
-/** The origin has taken its connection out of HTTP. */
+/** The origin's side of what has left HTTP, a connection or a stream of one. */
+export type OriginEnd = {
+  readonly stream: Duplex
+  /** At once; a stream is reset alone. */
+  readonly reset: () => void
+}
+
+/** The origin has taken its connection, or this stream of it, out of HTTP. */
 export type Switched = Omit<Forwarded, 'end' | 'started'> & {
+  /** As HTTP/1.1 says it. */
   readonly head: ResponseHead
-  readonly origin: OriginSocket
+  readonly origin: OriginEnd
 }
 
 /** What a request asks to switch to. */
-type Upgrade = {
+export type Upgrade = {
   readonly protocol: 'websocket'
   /** What is wrong with the origin's 101; null: nothing. */
   readonly problem: (fields: Fields) => string | null
+  /** Of a yes of HTTP/2, the fields that HTTP/1.1 would have said it with. */
+  readonly proven: (fields: Fields) => Fields
   /** Called instead of `onEnd`. */
   readonly onSwitch: (switched: Switched) => void
 }

@@ -11,6 +11,7 @@ import { parseInterimHead, parseResponseHead, parseTrailers } from '../net/respo
 import { FailureError, failure, failureOf } from './failure.ts'
 import type { Forward, Forwarded, ForwardRequest } from './forward-request.ts'
 import { informationalMax, repeatable } from './origin-rules.ts'
+import { resetSocket } from './reset-socket.ts'
 
 const noTrailers: readonly string[] = []
 
@@ -123,7 +124,8 @@ class Forwarding implements Dispatcher.DispatchHandler, Forward {
     this.#answeredAt = performance.now()
     this.#bytesDown += head.bytes
     this.#settled = true
-    upgrade.onSwitch({ ...this.#told(), head, origin })
+    const reset = (): void => resetSocket(origin.raw)
+    upgrade.onSwitch({ ...this.#told(), head, origin: { stream: origin.stream, reset } })
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {

@@ -27,6 +27,16 @@ export function headerList(
   return list
 }
 
+/** RFC 8441 §4: no key, since nothing that comes back is a proof that it was read. */
+export function connectList({ host, target, fields }: OutboundHead, protocol: string): string[] {
+  const list = [':method', 'CONNECT', ':protocol', protocol, ':scheme', 'https', ':authority', host, ':path', target]
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = (fields[i] ?? '').toLowerCase()
+    if (name !== 'sec-websocket-key') list.push(name, fields[i + 1] ?? '')
+  }
+  return list
+}
+
 export function sortFields(raw: readonly string[]): { readonly status: number; readonly regular: readonly string[] } {
   const regular: string[] = []
   let status = 0

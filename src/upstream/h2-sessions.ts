@@ -8,7 +8,7 @@
 
 import http2 from 'node:http2'
 import type net from 'node:net'
-import type { Failure } from './failure.ts'
+import { type Failure, failure } from './failure.ts'
 import type { OriginProtocol, Secured } from './origin-tls.ts'
 import { resetSocket } from './reset-socket.ts'
 
@@ -116,6 +116,7 @@ export class H2Session {
   /** Requests that were answered here: it stood before the one that fails on it. */
   answered = 0
   readonly #raw: net.Socket
+  readonly #told = Promise.withResolvers<void>()
 
   constructor(session: http2.ClientHttp2Session, raw: net.Socket, keepAliveMs: number) {
     this.session = session
@@ -131,7 +132,9 @@ export class H2Session {
     })
     session.once('close', () => {
       this.retired = true
+      this.#told.resolve()
     })
+    session.once('remoteSettings', () => this.#told.resolve())
     session.setTimeout(keepAliveMs, () => {
       if (this.streams === 0) this.retire()
     })
@@ -139,6 +142,14 @@ export class H2Session {
 
   get hasRoom(): boolean {
     return this.streams < Math.min(streamsMax, this.session.remoteSettings.maxConcurrentStreams ?? streamsMax)
+  }
+
+  /** Why no stream may leave HTTP here, as the origin's SETTINGS say (RFC 8441 §3), once they are here; null: one may. */
+  async refusesConnect(): Promise<Failure | null> {
+    await this.#told.promise
+    if (this.session.destroyed) return failure('origin_closed', new Error('the connection ended before SETTINGS'))
+    if (this.session.remoteSettings.enableConnectProtocol === true) return null
+    return failure('origin_no_websocket', new Error('the origin has not enabled extended CONNECT'))
   }
 
   /** Throws what the library says of a head that it does not send. */

@@ -13,10 +13,11 @@ import type { H2Session } from './h2-sessions.ts'
 import type { OriginProtocol } from './origin-tls.ts'
 
 export function forwardNegotiated(request: ForwardRequest, client: OriginProtocol): Forward {
-  // What leaves HTTP leaves it by a connection of its own.
-  const ready = request.upgrade === null ? request.pool.ready(client) : 'http/1.1'
+  // What leaves HTTP leaves it by a connection of its own where it can, and by a stream where the origin has nothing else.
+  const protocol = request.upgrade === null ? client : 'http/1.1'
+  const ready = request.pool.ready(protocol)
   if (ready === 'http/1.1') return forward(request)
-  return ready === null ? new Negotiating(request, client) : forwardH2(request, ready)
+  return ready === null ? new Negotiating(request, protocol) : forwardH2(request, ready)
 }
 
 class Negotiating implements Forward {

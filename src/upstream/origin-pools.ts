@@ -131,7 +131,7 @@ export class OriginPool {
       this.#keepSpare(found)
       return 'http/1.1'
     }
-    return this.#takesHttp1 === false ? this.h2.connect() : found
+    return this.#takesHttp1 === false ? (this.h2.find() ?? this.h2.connect()) : found
   }
 
   #keepSpare(found: Secured): void {

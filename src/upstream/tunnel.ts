@@ -74,7 +74,7 @@ export function joinStreams(
   const onClose = (socket: Duplex, hadError: unknown): void => {
     open--
     // Closed before its peer had said everything: nothing can flow any more.
-    if (hadError === true || !socket.readableEnded) close('reset')
+    if (hadError === true || !socket.readableEnded || wasAborted(socket)) close('reset')
     else if (open === 0) close('ended')
   }
   for (const socket of [client, origin]) {
@@ -112,6 +112,11 @@ function relay(from: Duplex, to: Duplex, joined: () => boolean, pass: (chunk: Bu
   if (from.readableEnded) end()
   else from.once('end', end)
   from.resume()
+}
+
+/** Of a stream of HTTP/2: it was reset before we had ended it, though its peer may have said everything. */
+function wasAborted(stream: Duplex): boolean {
+  return 'aborted' in stream && stream.aborted === true
 }
 
 const nothing = Buffer.alloc(0)

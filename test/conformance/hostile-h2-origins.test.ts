@@ -6,13 +6,18 @@ import tls from 'node:tls'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { frame, H2Client, hpack, tlsThrough } from '../support/h2-client.ts'
 import { createTestCa } from '../support/test-ca.ts'
+import { RawClient } from '../support/raw-client.ts'
 import { until } from '../support/real-clients.ts'
+import { acceptFor, frameOf } from '../support/websocket-peer.ts'
+import { handshake, key } from '../support/websocket-world.ts'
 import { createWorld, type World } from '../support/world.ts'
 
 const originCa = createTestCa()
 const sockets = new Set<net.Socket>()
 /** What is said once a request has come, on its stream; null: the end of the connection. */
 let say: (stream: number) => readonly (Buffer | null)[] = () => []
+/** What its SETTINGS say; null: none are sent. */
+let settings: Buffer | null = Buffer.alloc(0)
 let world: World
 let server: tls.Server
 let port: number
@@ -23,7 +28,7 @@ beforeAll(async () => {
     (socket) => {
       sockets.add(socket)
       socket.on('error', () => undefined)
-      socket.write(frame('settings', 0, 0, Buffer.alloc(0)))
+      if (settings !== null) socket.write(frame('settings', 0, 0, settings))
       let received = Buffer.alloc(0)
       let at = 24
       socket.on('data', (bytes: Buffer) => {
@@ -228,4 +233,53 @@ it('a client of HTTP/1.1 hears no last chunk of an answer that was reset without
   secure.write(`GET / HTTP/1.1\r\nHost: api.test:${port}\r\n\r\n`)
   if (!outer.closed) await once(outer, 'close')
   expect(heard).not.toContain('0\r\n\r\n')
+})
+
+describe('an origin of HTTP/2 that says to a WebSocket handshake', () => {
+  /** RFC 8441 §3: SETTINGS_ENABLE_CONNECT_PROTOCOL. */
+  const enabled = Buffer.from([0, 8, 0, 0, 0, 1])
+  const text = frameOf('text', Buffer.from('x'), false)
+  const open = (stream: number, status: string, fields: readonly Pair[] = []): Buffer[] => [
+    head(stream, status, fields),
+    frame('data', 0, stream, text),
+  ]
+  it.each<[what: string, said: typeof say, status: number, reason: string | null, settings?: Buffer | null]>([
+    ['a yes, to compare', (stream) => open(stream, '200'), 101, null],
+    ['a yes of another number', (stream) => open(stream, '299'), 101, null],
+    ['a yes of a length', (stream) => open(stream, '200', [['content-length', '1']]), 101, null],
+    ['a yes with a proof of its own', (stream) => open(stream, '200', [['sec-websocket-accept', 'x']]), 101, null],
+    ['a switch of protocols', (stream) => open(stream, '101'), 502, 'origin_malformed'],
+    ['a switch, and a yes', (stream) => [head(stream, '101'), ...open(stream, '200')], 502, 'origin_malformed'],
+    [
+      'a yes with fields of one connection',
+      (stream) => open(stream, '200', [['upgrade', 'websocket']]),
+      502,
+      'origin_malformed',
+    ],
+    ['nothing but a reset', (stream) => [frame('reset', 0, stream, code(0))], 502, 'origin_closed'],
+    ['the end of its connection', () => [null], 502, 'origin_closed'],
+    ['nothing', () => [], 504, 'origin_timeout'],
+    ['a yes that it never enabled', (stream) => open(stream, '200'), 502, 'origin_no_websocket', Buffer.alloc(0)],
+    ['no SETTINGS', (stream) => open(stream, '200'), 504, 'origin_timeout', null],
+  ])('%s', async (_what, said, status, reason, sent = enabled) => {
+    settings = sent
+    say = said
+    const session = await world.newSession()
+    const { secure, outer } = await tlsThrough(world, session, 'api.test', ['http/1.1'], port)
+    const client = new RawClient(secure, outer)
+    await client.send(`GET /chat HTTP/1.1\r\nHost: api.test:${port}\r\n${handshake}\r\n`)
+    const answer = await client.response()
+    settings = Buffer.alloc(0)
+    if (typeof answer === 'string') expect.fail(answer)
+    expect(answer.status).toBe(status)
+    if (reason === null) {
+      expect(answer.fields.filter(([name]) => /accept|length/i.test(name)).map(([, value]) => value)).toEqual([
+        acceptFor(key),
+      ])
+      await expect.poll(() => client.unread.toString('latin1')).toBe(text.toString('latin1'))
+    }
+    outer.resetAndDestroy()
+    const records = () => world.records.filter((record) => record.session === session.id)
+    await expect.poll(records).toMatchObject([{ status, reason, outcome: reason === null ? 'allow' : 'failed' }])
+  })
 })

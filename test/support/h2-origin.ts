@@ -12,6 +12,8 @@ export type H2Origin = AsyncDisposable & {
   /** Set when the world stands. */
   ca: TestCa | null
   handler: H2Handler
+  /** Of extended CONNECT, where it is enabled. */
+  onConnect: (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => void
   /** Connections made so far, and those of HTTP/2 among them. */
   connections: number
   readonly sessions: readonly http2.ServerHttp2Session[]
@@ -42,6 +44,10 @@ export async function startH2Origin(options: {
     request.stream?.on('error', () => undefined)
     origin.handler(request, response)
   })
+  server.on('connect', ({ stream, headers }: http2.Http2ServerRequest) => {
+    stream.on('error', () => undefined)
+    origin.onConnect(stream, headers)
+  })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as net.AddressInfo
@@ -49,6 +55,7 @@ export async function startH2Origin(options: {
     port,
     ca: null,
     handler: (_request, response) => void response.end('ok\n'),
+    onConnect: (stream) => stream.respond({ ':status': 501 }, { endStream: true }),
     connections: 0,
     sessions,
     async [Symbol.asyncDispose]() {

@@ -284,7 +284,7 @@ export const h2Mutants: readonly Mutant[] = [
   sessions({ without: 'the reading of an end', from: "found.socket.once('end', () => session.destroy())", to: '' }),
   pools({
     without: 'the other protocol of origins',
-    from: 'return this.#takesHttp1 === false ? this.h2.connect() : found',
+    from: 'return this.#takesHttp1 === false ? (this.h2.find() ?? this.h2.connect()) : found',
     to: 'return found',
   }),
   grpc({ without: 'refusals of gRPC', from: 'if (this.#isGrpc) {', to: "if (this.#isGrpc && reply.reason === '') {" }),

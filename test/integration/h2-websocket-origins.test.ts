@@ -93,8 +93,10 @@ async function ask(
   if (as === 'h2') {
     const client = on ?? (await H2Client.open(world, session, host, {}, port))
     const { stream, answer } = await askFor(client, lines)
-    const leave = (): void =>
-      on === null ? client.outer.resetAndDestroy() : stream.close(http2.constants.NGHTTP2_CANCEL)
+    const leave = (): void => {
+      if (on === null) client.outer.resetAndDestroy()
+      else stream.close(http2.constants.NGHTTP2_CANCEL)
+    }
     return { ...answer, socket: stream, early: Buffer.alloc(0), leave }
   }
   const { secure, outer } = await tlsThrough(world, session, host, ['http/1.1'], port)
@@ -103,7 +105,7 @@ async function ask(
   const answer = await client.response()
   if (typeof answer === 'string') throw new Error(answer)
   const early = answer.status === 101 ? client.takeAll() : answer.body
-  return { ...answer, socket: client.socket, early, leave: () => outer.resetAndDestroy() }
+  return { ...answer, socket: client.socket, early, leave: () => void outer.resetAndDestroy() }
 }
 
 /** One that stands, and its two ends. */

@@ -79,8 +79,8 @@ export const h2Mutants: readonly Mutant[] = [
   }),
   webSocket('exchange/h2-answer.ts')({
     without: 'the wait for a last word',
-    from: 'return Promise.race([gone, delay(lastWordMsMax, undefined, { ref: false })]).then(() => cancel(stream))',
-    to: 'cancel(stream)\n    return gone',
+    from: 'return Promise.race([gone, delay(lastWordMsMax, undefined, { ref: false })]).then(() => cancelStream(stream))',
+    to: 'cancelStream(stream)\n    return gone',
     cases: 'hears why',
   }),
   webSocket('exchange/connection.ts')({

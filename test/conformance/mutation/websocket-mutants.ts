@@ -12,6 +12,12 @@ const open = (row: Pick<Mutant, 'cases' | 'from' | 'to' | 'without'>): Mutant =>
   corpus: ['integration/websocket-redaction.test.ts'],
   ...row,
 })
+const origins = ['integration/h2-websocket-origins.test.ts']
+const leave = (row: Pick<Mutant, 'cases' | 'from' | 'to' | 'without'>): Mutant => ({
+  file: 'upstream/leave-http.ts',
+  corpus: origins,
+  ...row,
+})
 
 export const webSocketMutants: readonly Mutant[] = [
   frames({
@@ -74,4 +80,70 @@ export const webSocketMutants: readonly Mutant[] = [
     to: 'if (redacting.redactions < 0) void open.end(',
     cases: 'cannot be searched',
   }),
+  leave({
+    without: 'the judgement of a yes of HTTP/2',
+    from: 'return upgrade.problem(proven) ?? head ??',
+    to: 'return head ??',
+    cases: 'agreed to with',
+  }),
+  leave({
+    without: 'the refusal of a yes that is an end',
+    from: 'if (ended) return',
+    to: 'if (false) return',
+    cases: 'the end of its stream',
+  }),
+  leave({
+    without: 'the difference between the end and the reset of a WebSocket',
+    from: 'if (whole) return push(null)',
+    to: 'if (whole || stream.closed) return push(null)',
+    cases: 'that the origin resets without',
+  }),
+  {
+    file: 'upstream/tunnel.ts',
+    without: 'the end of a stream that was reset behind its last word',
+    from: ' || wasAborted(socket)',
+    to: '',
+    corpus: origins,
+    cases: 'behind its own last word',
+  },
+  {
+    file: 'upstream/h2-sessions.ts',
+    without: "the origin's word that streams may leave HTTP",
+    from: 'if (this.session.remoteSettings.enableConnectProtocol === true) return null',
+    to: 'if (!this.session.destroyed) return null',
+    corpus: origins,
+    cases: 'fails in words',
+  },
+  {
+    file: 'upstream/forward-h2.ts',
+    without: 'the wait for SETTINGS',
+    from: 'if (this.#request.upgrade === null) this.#send(session)',
+    to: 'if (this.#request.body === null) this.#send(session)',
+    corpus: ['hostile-h2-origins.test.ts'],
+    cases: 'WebSocket handshake',
+  },
+  {
+    file: 'upstream/h2-fields.ts',
+    without: 'the silence about the key',
+    from: "if (name !== 'sec-websocket-key') list",
+    to: 'list',
+    corpus: origins,
+    cases: 'extended CONNECT',
+  },
+  {
+    file: 'net/websocket-handshake.ts',
+    without: 'one proof, of ours',
+    from: "!== 'sec-websocket-accept')",
+    to: "!== '')",
+    corpus: ['hostile-h2-origins.test.ts'],
+    cases: 'a proof of its own',
+  },
+  {
+    file: 'exchange/open-websocket.ts',
+    without: "the reset of the origin's side",
+    from: 'resetOrigin: origin.reset,',
+    to: 'resetOrigin: () => undefined,',
+    corpus: origins,
+    cases: 'by CANCEL and alone',
+  },
 ]

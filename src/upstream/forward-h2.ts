@@ -253,7 +253,7 @@ class H2Forwarding implements Forward {
     this.#session.retire()
     const { h2 } = this.#request.pool
     void (async () => {
-      const found = h2.find() ?? (await h2.connect())
+      const found = h2.find() ?? (await h2.connect().catch((error: unknown) => failureOf(error)))
       if (this.#settled) return
       if (found === 'http/1.1') this.#fail(failure('origin_closed', new Error('the origin now speaks HTTP/1.1 only')))
       else if ('kind' in found) this.#fail(found)

@@ -5,7 +5,7 @@
  * only the other gets that; who asked first makes the connection, and whoever comes meanwhile waits for what is chosen.
  */
 
-import type { Failure } from './failure.ts'
+import { type Failure, failureOf } from './failure.ts'
 import { forward } from './forward.ts'
 import type { Forward, ForwardRequest } from './forward-request.ts'
 import { forwardH2 } from './forward-h2.ts'
@@ -27,7 +27,11 @@ class Negotiating implements Forward {
 
   constructor(request: ForwardRequest, client: OriginProtocol) {
     this.#request = request
-    void request.pool.negotiate(client).then((found) => this.#found(found))
+    // What should never be thrown is a failure of this request, and not of the process.
+    void request.pool.negotiate(client).then(
+      (found) => this.#found(found),
+      (error: unknown) => this.#end(failureOf(error)),
+    )
   }
 
   abandon(): void {

@@ -10,7 +10,7 @@
 import type { Secret } from '../secret.ts'
 import { EscapeReader, type Found } from './escape-reader.ts'
 import { HeldBytes, type Span } from './held-bytes.ts'
-import { nextWake, type SecretForms, secretForms } from './secret-forms.ts'
+import { type SecretForms, secretForms, wakesAny } from './secret-forms.ts'
 import { SextetReader } from './sextets.ts'
 
 const nothing = Buffer.alloc(0)
@@ -92,7 +92,7 @@ function mayHold(secrets: readonly Secret[], text: string): boolean {
   if (fits) bytes.write(text, 0, 'latin1')
   for (const secret of secrets) {
     const { wakes, sextets } = secretForms(secret)
-    if (nextWake(wakes, bytes, 0, text.length) < text.length || sextets.mayBeIn(bytes, text.length)) return true
+    if (wakesAny(wakes, bytes, text.length) || sextets.mayBeIn(bytes, text.length)) return true
   }
   return false
 }
@@ -124,15 +124,15 @@ class Scan {
     this.#sextets.finish(end)
   }
 
-  /** Most bytes begin nothing, and are passed over while nothing is under way. */
+  /** Most bytes begin nothing, and are passed over while nothing is under way; here, since a call for each costs as much again. */
   #readEscapes(chunk: Buffer, base: number): void {
-    const { wakes } = this.#forms
-    const { length } = chunk
+    const { by, before } = this.#forms.wakes
+    const last = chunk.length - 1
     let busy = this.#busy
-    for (let i = 0; i < length; i++) {
+    for (let i = 0; i <= last; i++) {
       if (!busy) {
-        i = nextWake(wakes, chunk, i, length)
-        if (i === length) break
+        while (i <= last && by[chunk[i] ?? 0] === 0) i++
+        if (i > last || (i < last && before[chunk[i] ?? 0]?.[chunk[i + 1] ?? 0] === 0)) continue
       }
       const byte = chunk[i] ?? 0
       busy = false

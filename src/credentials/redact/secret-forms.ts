@@ -74,13 +74,13 @@ function wakesOf(readings: readonly Reading[]): Wakes {
   return { by, before }
 }
 
-/** Where the next byte to be looked at stands, from `from` on; `length` where there is none. */
-export function nextWake({ by, before }: Wakes, bytes: Uint8Array, from: number, length: number): number {
-  for (let i = from; i < length; i++) {
+/** Whether any byte of a whole text is to be looked at. */
+export function wakesAny({ by, before }: Wakes, bytes: Uint8Array, length: number): boolean {
+  for (let i = 0; i < length; i++) {
     const byte = bytes[i] ?? 0
-    if (by[byte] === 1 && (i === length - 1 || before[byte]?.[bytes[i + 1] ?? 0] === 1)) return i
+    if (by[byte] === 1 && (i === length - 1 || before[byte]?.[bytes[i + 1] ?? 0] === 1)) return true
   }
-  return length
+  return false
 }
 
 /** Whether these two are, or begin, an escape: what is none needs no reading, and what is one is read whole. */

@@ -249,7 +249,7 @@ export const redactMutants: readonly Mutant[] = [
   }),
   masking({
     without: 'the look for escapes in a whole text',
-    from: 'nextWake(wakes, bytes, 0, text.length) < text.length || ',
+    from: 'wakesAny(wakes, bytes, text.length) || ',
     to: '',
   }),
   masking({

@@ -7,9 +7,9 @@
 
 import { BodyReading } from '../policy/body-reading.ts'
 import type { RequestPermit } from '../policy/decide-request.ts'
-import { type Allow, type Deny, deny } from '../policy/decision.ts'
+import type { Allow, Deny } from '../policy/decision.ts'
 import type { Exchange } from './exchange.ts'
-import type { NotHeld } from './held-bodies.ts'
+import { type Want, withoutBody } from './not-held.ts'
 import type { Outcome } from './outcome.ts'
 import { andThen, type Soon } from './soon.ts'
 
@@ -21,9 +21,9 @@ export function judgeBody(
   decide: (body: BodyReading) => Allow<RequestPermit> | Deny,
 ): Soon<Judged> {
   return andThen(exchange.holdBody(head), (held) => {
-    if (typeof held === 'string') return notJudged(held, rule?.id ?? null)
+    if (typeof held === 'string') return withoutBody(held, toJudge, rule?.id ?? null)
     return andThen(exchange.decodeHeld(head), (decoded) => {
-      if (decoded === 'no_room' || decoded === 'too_large') return notJudged(decoded, rule?.id ?? null)
+      if (decoded === 'no_room' || decoded === 'too_large') return withoutBody(decoded, toJudge, rule?.id ?? null)
       const body = new BodyReading(head, held, decoded === 'broken' ? null : decoded)
       const placeholders = exchange.facts.session?.current.placeholders ?? none
       exchange.facts.bodyPlaceholders = countPlaceholders(body.plain ?? held, placeholders)
@@ -34,6 +34,7 @@ export function judgeBody(
   })
 }
 
+const toJudge: Want = { reason: 'body_unreadable', body: 'the body', to: 'judged' }
 const none: ReadonlyMap<string, string> = new Map()
 
 /** An agent that printed its environment sends it along with every model call: no leak, and good to know. */
@@ -42,17 +43,4 @@ function countPlaceholders(body: Buffer, placeholders: ReadonlyMap<string, strin
   for (const text of new Set(placeholders.values()))
     for (let at = body.indexOf(text); at >= 0; at = body.indexOf(text, at + text.length)) count++
   return count
-}
-
-function notJudged(why: NotHeld, rule: string | null): Judged {
-  switch (why) {
-    case 'gone':
-      return { kind: 'abandoned', detail: 'the client left before its body was whole' }
-    case 'no_room':
-      return deny('overloaded', 'too many bodies wait to be judged', rule)
-    case 'too_large':
-      return deny('body_unreadable', 'the body is larger than what is held', rule)
-    case 'too_slow':
-      return deny('body_unreadable', 'the body did not come in time', rule)
-  }
 }

@@ -44,30 +44,25 @@ export class HostBudget {
 
   /** False: the bytes must not go on, and nothing was counted. */
   takeUp(bytes: number): boolean {
-    const all = this.#all.up
-    const own = this.up
-    if (all.used + bytes > all.max || own.used + bytes > own.max) return false
-    all.used += bytes
-    own.used += bytes
-    if (own.used > own.mark) this.#all.noted(own, 'perHost.uploadBytes')
-    if (all.used > all.mark) this.#all.noted(all, 'uploadBytes')
-    return true
+    return this.#take(this.#all.up, this.up, bytes, 'uploadBytes')
   }
 
   takeDown(bytes: number): boolean {
-    const all = this.#all.down
-    const own = this.down
-    if (all.used + bytes > all.max || own.used + bytes > own.max) return false
-    all.used += bytes
-    own.used += bytes
-    if (own.used > own.mark) this.#all.noted(own, 'perHost.downloadBytes')
-    if (all.used > all.mark) this.#all.noted(all, 'downloadBytes')
-    return true
+    return this.#take(this.#all.down, this.down, bytes, 'downloadBytes')
   }
 
   resize(limits: LimitsInForce): void {
     this.up.resize(limits.perHost.uploadBytes, this.#keepingOf('uploadBytes', limits))
     this.down.resize(limits.perHost.downloadBytes, this.#keepingOf('downloadBytes', limits))
+  }
+
+  #take(all: Allowance, own: Allowance, bytes: number, name: 'downloadBytes' | 'uploadBytes'): boolean {
+    if (all.used + bytes > all.max || own.used + bytes > own.max) return false
+    all.used += bytes
+    own.used += bytes
+    if (own.used > own.mark) this.#all.noted(own, `perHost.${name}`)
+    if (all.used > all.mark) this.#all.noted(all, name)
+    return true
   }
 
   /** Where a host may take all that there is, what is written of the session is enough. */

@@ -122,9 +122,9 @@ export const awsMutants: readonly Mutant[] = [
     from: "if (rewritten?.kind === 'deny') {\n      resolve(rewritten)\n      return\n    }\n    const",
     to: 'if (rewritten?.kind === "deny") throw new Error()\n    const',
   }),
-  walk('exchange/equip-with-body.ts', {
+  walk('exchange/not-held.ts', {
     without: 'what is too large',
-    from: "return deny('unsignable_request', 'a body without x-amz-content-sha256 that is larger than what is held', rule)",
+    from: 'return deny(reason, `${body} is larger than what is held`, rule)',
     to: "return deny('overloaded', '', rule)",
   }),
 ]

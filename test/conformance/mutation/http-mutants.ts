@@ -525,7 +525,7 @@ export const httpMutants: readonly Mutant[] = [
     without: 'word of the end with a refusal',
     from: 'if (this.connection.poisoned) this.#answer.beLast()',
     to: '',
-    cases: 'FRM-19h',
+    corpus: ['unit/exchange/exchange.test.ts'],
   }),
   exchange({
     without: 'the end of a connection behind a last answer',
